@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The sandbox's control group: one directory on v2 (identity, CLONE_INTO_CGROUP, limits) and, on a hybrid host, one on
+ * each v1 controller that a limit needs. The directory's name carries the supervisor's pid and start time,
+ * "run-PID-START", so that any later invocation can tell a dead owner's group and remove it.
+ */
+#ifndef PYI_KERNEL_CGROUP_H
+#define PYI_KERNEL_CGROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pyi_err;
+struct pyi_facts;
+struct pyi_limits;
+
+struct pyi_cgroup;	/* opaque */
+
+struct pyi_cgroup_usage {
+	uint64_t cpu_us;		/* user + system of everything in it; 0 when unknown */
+	uint64_t memory_peak_bytes;
+	uint64_t memory_bytes;		/* now */
+	uint64_t oom_kills;
+	uint64_t pids_refused;		/* forks that hit the limit */
+	uint64_t throttled_us;
+};
+
+/* Make the groups and set the limits that are not 0. Root, or a delegated hierarchy. Nothing stays on failure. */
+int pyi_cgroup_new(const struct pyi_facts *facts, const struct pyi_limits *limits,
+		   struct pyi_cgroup **ret_cgroup, struct pyi_err *err);
+
+/* The v2 directory, for CLONE_INTO_CGROUP; -1 when the host has no v2 hierarchy. Owned by the cgroup. */
+int pyi_cgroup_v2_fd(const struct pyi_cgroup *cgroup);
+
+/* The v2 id that BPF programs see; 0 without v2. */
+uint64_t pyi_cgroup_id(const struct pyi_cgroup *cgroup);
+
+/* Move a process that has not started the guest yet into the v1 groups (and v2, where clone could not). */
+int pyi_cgroup_add(struct pyi_cgroup *cgroup, int pid, struct pyi_err *err);
+
+int pyi_cgroup_usage(struct pyi_cgroup *cgroup, struct pyi_cgroup_usage *ret_usage);
+
+/* SIGKILL everything in it: cgroup.kill, or the process list until it is empty. */
+void pyi_cgroup_kill(struct pyi_cgroup *cgroup);
+
+/* Stop and continue everything (cgroup.freeze or the v1 freezer); -EOPNOTSUPP where neither is. */
+int pyi_cgroup_freeze(struct pyi_cgroup *cgroup, bool frozen);
+
+/* Kill what is left, wait for it, remove the groups. */
+void pyi_cgroup_free(struct pyi_cgroup *cgroup);
+
+/* Remove groups whose owner is gone (kills what is in them first). Returns how many were removed. Never fails. */
+int pyi_cgroup_sweep(const struct pyi_facts *facts);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The Landlock domain: what the rows allow beneath their paths, TCP ports of the plan, no signals and no abstract
+ * sockets to the outside, each as far as the host's ABI goes (Documentation/userspace-api/landlock.rst).
+ */
+#ifndef PYI_KERNEL_LANDLOCK_H
+#define PYI_KERNEL_LANDLOCK_H
+
+struct pyi_err;
+struct pyi_plan;
+
+/* The ABI of this kernel, or -errno (ENOSYS: not built, EOPNOTSUPP: not enabled at boot). */
+int pyi_landlock_abi(void);
+
+/*
+ * Restrict the calling thread for good; no_new_privs must be set. Paths are opened as they are now, that is: after
+ * the sandbox's root is in place (or on the host's tree where there are no namespaces). No allocation.
+ */
+int pyi_landlock_apply(const struct pyi_plan *plan, int abi, struct pyi_err *err);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The sandbox's file tree: walk the plan's operations on a fresh tmpfs, then make it the root. In the mount namespace
+ * of the sandbox, with CAP_SYS_ADMIN there.
+ */
+#ifndef PYI_KERNEL_TREE_H
+#define PYI_KERNEL_TREE_H
+
+struct pyi_err;
+struct pyi_plan;
+
+/*
+ * `idmap_fd`: a user namespace that maps the invoker to the guest, for operations with idmap; -1 without.
+ * Sources are opened with openat2 and RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS: they were real when they were
+ * resolved, and if they no longer are, that is an error. Afterwards the old root is detached and the working
+ * directory is the plan's.
+ */
+int pyi_tree_build(const struct pyi_plan *plan, int idmap_fd, struct pyi_err *err);
+
+/* A user namespace (as an fd) that maps host id uid/gid of the invoker to uid/gid of the guest. Root. */
+int pyi_tree_idmap_open(const struct pyi_plan *plan, unsigned int owner_uid, unsigned int owner_gid,
+			int *ret_fd, struct pyi_err *err);
+
+#endif

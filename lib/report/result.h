@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* The result record: one JSON object that tells apart every way a run can end. */
+#ifndef PYI_REPORT_RESULT_H
+#define PYI_REPORT_RESULT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "plan/layer.h"
+
+struct pyi_buf;
+
+enum pyi_reason {
+	PYI_REASON_EXITED,	/* by itself */
+	PYI_REASON_EXCEPTION,	/* an uncaught Python exception */
+	PYI_REASON_SIGNAL,
+	PYI_REASON_WALL_TIME,
+	PYI_REASON_CPU_TIME,
+	PYI_REASON_MEMORY,
+	PYI_REASON_PIDS,	/* ended abnormally after the limit on processes was hit */
+	PYI_REASON_OUTPUT,
+	PYI_REASON_POLICY,	/* killed for a forbidden system call, or on_violation: kill */
+	PYI_REASON_PANIC,
+	PYI_REASON_SETUP,	/* pyisolate failed before or around the guest */
+};
+
+enum {
+	PYI_EXIT_USAGE = 2,
+	PYI_EXIT_WALL_TIME = 124,
+	PYI_EXIT_FAILURE = 125,
+	PYI_EXIT_CANNOT_EXEC = 126,
+	PYI_EXIT_NOT_FOUND = 127,
+	PYI_EXIT_OUTPUT = 153,	/* as SIGXFSZ, the signal for too large a file */
+	PYI_EXIT_MEMORY = 137,
+	PYI_EXIT_CPU_TIME = 152,
+	PYI_EXIT_POLICY = 159,
+};
+
+const char *pyi_reason_name(enum pyi_reason reason);
+
+enum { PYI_DENIALS_KEPT = 100 };
+
+struct pyi_denial {
+	char *rule;	/* "fs: deny /srv/data/private" or "fs: default" */
+	char *file;	/* "policy.yml:7"; NULL for the default */
+	char *op;	/* "open", "connect", "exec", ... */
+	char *target;	/* path or "address:port" */
+	int errnum;
+	char *at;	/* "job.py:12"; NULL when unknown */
+	bool is_warning;
+	bool is_claim;	/* told by the guest, which may lie; the verdict itself was checked against the policy */
+};
+
+struct pyi_result {
+	enum pyi_reason reason;
+	int exit_code;
+	int signal;			/* 0: none */
+	const char *name;		/* of a named sandbox, NULL */
+	uint32_t generation;
+	char policy_digest[65];		/* hex; "" before a policy was loaded */
+	const char *mode;		/* NULL before a plan was made */
+	uint64_t wall_us;
+	uint64_t cpu_us;
+	uint64_t memory_peak_bytes;	/* 0: unknown */
+	uint64_t output_bytes;
+	uint64_t denials_total;
+	uint64_t denials_dropped;	/* events lost on the way */
+	struct pyi_denial denials[PYI_DENIALS_KEPT];
+	uint32_t n_denials;
+	struct pyi_layer_status layers[PYI_N_LAYERS];
+	struct pyi_err error;		/* of setup */
+};
+
+void pyi_result_init(struct pyi_result *result);
+void pyi_result_release(struct pyi_result *result);
+
+/* Counts it, keeps the first 100 (copies the strings). */
+int pyi_result_add_denial(struct pyi_result *result, const struct pyi_denial *denial);
+
+/* One JSON object and a newline. */
+void pyi_result_print_json(const struct pyi_result *result, struct pyi_buf *out);
+
+#endif

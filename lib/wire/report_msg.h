@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What crosses the sandbox's border on pipes, one fixed-size record per write (below PIPE_BUF, so never torn).
+ *
+ * status pipe, init → supervisor (init runs our code only, but inside the sandbox): struct pyi_status_msg.
+ * report pipe, guest → supervisor: struct pyi_report_msg. The guest can forge all of it: the supervisor copies a
+ * record once, terminates the strings, and treats every field as a hint.
+ */
+#ifndef PYI_WIRE_REPORT_MSG_H
+#define PYI_WIRE_REPORT_MSG_H
+
+#include <assert.h>
+#include <stdint.h>
+
+enum pyi_status_type {
+	PYI_STATUS_ERROR = 1,	/* set-up failed: errnum, text */
+	PYI_STATUS_STARTED,	/* the guest was forked: pid inside the sandbox */
+	PYI_STATUS_EXITED,	/* wait status of the guest */
+	PYI_STATUS_EXEC_FAILED,	/* `-- CMD` could not be executed: errnum */
+};
+
+struct pyi_status_msg {
+	uint32_t type;
+	int32_t errnum;
+	int32_t pid;
+	int32_t wait_status;
+	uint64_t user_us;	/* of the guest and its waited-for children */
+	uint64_t system_us;
+	uint64_t max_rss_bytes;
+	char text[1024];
+};
+static_assert(sizeof(struct pyi_status_msg) == 1064, "status record");
+
+enum pyi_report_type {
+	PYI_REPORT_ERROR = 1,	/* the interpreter could not be made ready: errnum, path = message. Before READY only. */
+	PYI_REPORT_READY,	/* next is the user's code */
+	PYI_REPORT_OSERROR,	/* an OSError was raised: errnum, path, at */
+	PYI_REPORT_UNCAUGHT,	/* the run ends with an exception: name, errnum, path or module in `path`, at */
+};
+
+struct pyi_report_msg {
+	uint32_t type;
+	int32_t errnum;
+	uint32_t line;
+	uint32_t flags;		/* 1: the call wanted to write */
+	char name[128];		/* exception type: "PermissionError", "ModuleNotFoundError" */
+	char path[2048];	/* file name of an OSError, module of an ImportError, else its text */
+	char file[1024];	/* source file of the innermost frame of the user's code */
+};
+static_assert(sizeof(struct pyi_report_msg) <= 4096, "one pipe write");
+
+#endif
