@@ -31,6 +31,6 @@ exec unshare --mount --propagation private sh -euc '
 	fi
 	exec chroot "$root" /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 TERM="${TERM-dumb}" \
 		PATH=/usr/lib/llvm-19/bin:/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive \
-		MAKEFLAGS="${MAKEFLAGS-}" PYISOLATE_CACHE="$cache" \
+		MAKEFLAGS="${MAKEFLAGS-}" PYISOLATE_CACHE="$cache" PYI_ROOT="$root" \
 		sh -euc '\''cd "$1"; shift; exec "$@"'\'' sh "$dir" "$@"
 ' sh "$root" "$top" "$cache" "$dir" "$@"

@@ -3,14 +3,26 @@
 #
 # What the recipes of this folder share: where the cache is, how a recipe is named, where Debian's mirror is.
 
-# shellcheck disable=SC2034 # used by the recipes that source this file
-cache=${PYISOLATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pyisolate-build}
+# Readable by all where root made it: tests run parts of it as an ordinary user.
+if [ "$(id -u)" = 0 ]; then
+	cache=${PYISOLATE_CACHE:-/var/cache/pyisolate-build}
+else
+	cache=${PYISOLATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pyisolate-build}
+fi
 
 say() { echo "vendor: $*" >&2; }
 die() { say "$*"; exit 1; }
 
-# recipe_hash FILE... [-- WORD...]: a short name for what the files and words say.
-recipe_hash() { (for f in "$@"; do [ "$f" = -- ] && break; cat "$f"; done; echo "$*" | sed 's/.*-- //') | sha256sum | cut -c1-16; }
+# recipe_hash FILE... -- WORD...: a short name for what the files hold and the words say, wherever the checkout is.
+recipe_hash() {
+	{
+		while [ $# -gt 0 ] && [ "$1" != -- ]; do
+			cat "$1"
+			shift
+		done
+		echo "$@"
+	} | sha256sum | cut -c1-16
+}
 
 need_root() { [ "$(id -u)" = 0 ] || die "$1 needs root: run 'sudo make' once, later builds use the cache"; }
 
