@@ -30,6 +30,9 @@ struct pyi_layer_status {
 /* "namespaces", "idmap", "cgroup", "bpf-lsm", "bpf-cgroup", "bpf-perf", "landlock", "seccomp", "process". */
 const char *pyi_layer_name(enum pyi_layer layer);
 
+/* "unused", "on", "off". */
+const char *pyi_layer_state_name(enum pyi_layer_state state);
+
 /* The layer of a name, or -1. */
 int pyi_layer_by_name(const char *name);
 

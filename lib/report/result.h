@@ -64,7 +64,8 @@ struct pyi_result {
 	uint64_t cpu_us;
 	uint64_t memory_peak_bytes;	/* 0: unknown */
 	uint64_t output_bytes;
-	uint64_t denials_total;
+	uint64_t denials_total;		/* denied, warnings not counted */
+	uint64_t warnings_total;	/* let through with a warning */
 	uint64_t denials_dropped;	/* events lost on the way */
 	struct pyi_denial denials[PYI_DENIALS_KEPT];
 	uint32_t n_denials;
@@ -75,10 +76,26 @@ struct pyi_result {
 void pyi_result_init(struct pyi_result *result);
 void pyi_result_release(struct pyi_result *result);
 
-/* Counts it, keeps the first 100 (copies the strings). */
+/* Counts it, keeps the first 100 (copies the strings; the caller keeps its own). 0 or -ENOMEM: counted, not kept. */
 int pyi_result_add_denial(struct pyi_result *result, const struct pyi_denial *denial);
 
-/* One JSON object and a newline. */
+/*
+ * One JSON object on one line, and a newline. Members, always present unless said otherwise (readers must ignore those
+ * they do not know):
+ *
+ *	reason, exit_code	pyi_reason_name, DESIGN's table of codes
+ *	signal, name		null when there is none
+ *	generation, policy, mode	policy is the digest in hex; policy and mode are null before they are known
+ *	wall_ms, cpu_ms		milliseconds with 3 decimals
+ *	memory_peak_bytes	null when unknown
+ *	output_bytes
+ *	counters		{denials, warnings, events_dropped}
+ *	denials			the first 100: {rule, file, op, path (or address of a network op), errno, at, warning, claim};
+ *				file and at are null when unknown, warning and claim are left out when false
+ *	denials_total
+ *	layers			{NAME: {state: on | off | unused, why}}, why left out when empty
+ *	error			the message of a failed set-up, else null
+ */
 void pyi_result_print_json(const struct pyi_result *result, struct pyi_buf *out);
 
 #endif
