@@ -248,6 +248,8 @@ fi
 export PYISOLATE HELPERS
 cd "$T" || exit 1
 
+test_hostcan() { "$HELPERS/hostcan" "$@" >/dev/null 2>&1; }
+
 has() {
 	why=
 	case $1 in
@@ -257,10 +259,7 @@ has() {
 		as_user unshare -U true 2>/dev/null ||
 			why="an ordinary user may not make user namespaces here"
 		;;
-	landlock)
-		[ -x "$HELPERS/denysys" ] || { why="needs the helper denysys"; return 1; }
-		"$HELPERS/denysys" --has landlock || why="this kernel has no Landlock"
-		;;
+	landlock) test_hostcan landlock || why="this kernel has no Landlock" ;;
 	cgroup)
 		if ! has root; then :; elif has cgroup-v2 || has cgroup-hybrid; then why=; else
 			why="no memory controller that can be written here"
@@ -274,19 +273,12 @@ has() {
 		[ -d /sys/fs/cgroup/memory ] && [ -e /sys/fs/cgroup/unified/cgroup.procs ] ||
 			why="this host has no v1 and v2 cgroups side by side"
 		;;
-	bpf-cgroup)
-		has root || return 1
-		[ -e /proc/sys/kernel/unprivileged_bpf_disabled ] || why="this kernel has no bpf()"
-		;;
+	bpf-cgroup) has root && { test_hostcan bpf-cgroup || why="this kernel refuses cgroup BPF programs"; } ;;
 	bpf-lsm)
-		has root || return 1
-		[ -n "${PYI_VM:-}" ] && grep -qw bpf /sys/kernel/security/lsm 2>/dev/null ||
-			why="this kernel refuses LSM programs; the virtual machine runs this"
+		has root && { test_hostcan bpf-lsm ||
+			why="this kernel refuses LSM programs; the virtual machine runs this"; }
 		;;
-	idmap)
-		has root || return 1
-		"$HELPERS/denysys" --has idmap "$U" 2>/dev/null || why="no id-mapped mounts on this file system"
-		;;
+	idmap) has root && { test_hostcan idmap "$T" || why="no id-mapped mounts of this file system"; } ;;
 	vm) [ -n "${PYI_VM:-}" ] || why="only in the virtual machine" ;;
 	native) [ -z "${PYI_VM:-}" ] || why="not in the virtual machine" ;;
 	helper:*) [ -x "$HELPERS/${1#helper:}" ] || why="the helper ${1#helper:} was not built" ;;

@@ -1,0 +1,128 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# check.sh BIN [vm]: every test of the built binary, or only those in the virtual machine. Installs what the tests need
+# on this host, runs each family, prints how long each took and what failed, compares what the host holds before and
+# after, and ends with one line "N passed, N failed, N skipped". Exit code 1 when a test failed.
+#
+# As root everything runs: unit tests and the command-line tests as an ordinary user, those that need it as root. As
+# an ordinary user what needs root is skipped.
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(dirname "$here")
+. "$top/vendor/lib.sh"
+bin=$1
+only=${2-}
+build=$(cd "$(dirname "$bin")" && pwd) || exit 1
+case $bin in /*) ;; *) bin=$build/${bin##*/} ;; esac
+[ -x "$bin" ] || { echo "check: there is no $bin: run make first" >&2; exit 1; }
+user=pyitest
+is_root=
+[ "$(id -u)" != 0 ] || is_root=1
+
+if [ -n "$is_root" ]; then
+	install_on_host perl util-linux cpio strace || exit 1
+	[ -n "${PYI_NO_VM-}" ] || install_on_host qemu-system-x86 || exit 1
+	id $user >/dev/null 2>&1 ||
+		useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin $user || exit 1
+fi
+
+# A copy that an ordinary user can read, wherever the checkout is.
+work=$(mktemp -d /var/tmp/pyicheck.XXXXXX) || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM HUP
+chmod 0755 "$work"
+mkdir "$work/bin" "$work/src" "$work/tap" "$work/tap-user"
+cp -l "$bin" "$work/bin/pyisolate" 2>/dev/null || cp "$bin" "$work/bin/pyisolate"
+for d in helper unit; do
+	[ ! -d "$build/$d" ] || cp -R "$build/$d" "$work/bin/$d"
+done
+for f in test policy man README.md; do
+	[ ! -e "$top/$f" ] || cp -R "$top/$f" "$work/src/"
+done
+chmod -R a+rX "$work/bin" "$work/src"
+[ -z "$is_root" ] || chown $user "$work/tap-user"
+export PYISOLATE="$work/bin/pyisolate" PYI_HELPERS="$work/bin/helper" PYI_TAP_ROOT="$work"
+
+# family NAME root|user FILE...: one prove run.
+family() {
+	name=$1
+	as=$2
+	shift 2
+	[ -e "$1" ] || return 0
+	echo "==> $name"
+	start=$(date +%s)
+	if [ "$as" = user ] && [ -n "$is_root" ]; then
+		dir=$work/tap-user/$name
+		mkdir -p "$dir" && chown $user "$dir"
+		(cd / && setpriv --reuid $user --regid "$(id -g $user)" --clear-groups -- env -i \
+			PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME="$work/tap-user" USER=$user LANG=C.UTF-8 \
+			PYI_AS_USER=1 PYISOLATE="$PYISOLATE" PYI_HELPERS="$PYI_HELPERS" PYI_TAP_ROOT="$PYI_TAP_ROOT" \
+			PYI_TAP_DIR="$dir" prove -Q -j2 --exec "sh $work/src/test/tap.sh" "$@" >"$work/prove.log" 2>&1)
+	else
+		dir=$work/tap/$name
+		mkdir -p "$dir"
+		(cd / && PYI_TAP_DIR=$dir prove -Q -j2 --exec "sh $work/src/test/tap.sh" "$@" >"$work/prove.log" 2>&1)
+	fi
+	code=$?
+	close "$name" "$dir" "$code"
+}
+
+# close NAME DIR CODE: the summary of a family whose TAP is in DIR.
+close() {
+	sh "$here/tap.sh" --count "$2" >"$work/n"
+	read -r p f s <"$work/n"
+	if [ "$3" != 0 ] && [ "$f" = 0 ]; then
+		# The harness itself failed: that is a failure too.
+		printf 'not ok 1 - %s: exit code %s\n' "$1" "$3" >"$2/harness.tap"
+		[ ! -s "$work/prove.log" ] || sed 's/^/# /' "$work/prove.log" >>"$2/harness.tap"
+		f=1
+	fi
+	sh "$here/tap.sh" --failures "$2"
+	echo "==> $1: $p passed, $f failed, $s skipped in $(($(date +%s) - start)) s"
+}
+
+if [ -z "$only" ]; then
+	[ -z "$is_root" ] || sh "$here/leaks.sh" snapshot "$work/before"
+	units=$(find "$work/bin/unit" -maxdepth 1 -type f -name 'test_*' -perm -100 2>/dev/null | sort)
+	# shellcheck disable=SC2086 # a list of names without spaces
+	[ -z "$units" ] || family unit user $units
+	roots=$(find "$work/bin/unit" -maxdepth 1 -type f -name 'root_*' -perm -100 2>/dev/null | sort)
+	# shellcheck disable=SC2086
+	[ -z "$roots" ] || [ -z "$is_root" ] || family unit-root root $roots
+	[ -z "$is_root" ] || family cli root "$work"/src/test/cli/*.t
+	family cli-user user "$work"/src/test/cli/*.t
+	[ -z "$is_root" ] || family escape root "$work"/src/test/escape/*.t
+	family escape-user user "$work"/src/test/escape/*.t
+	if [ -e "$here/conformance/run.sh" ]; then
+		export PYI_CPYTHON="${PYI_CPYTHON:-$("$top/vendor/cpython.sh" "${RUNTIME:-3.13t}" 2>/dev/null)}"
+		PYI_TEST_TIMEOUT=1500 family conformance root "$work/src/test/conformance/run.sh"
+	fi
+	if [ -n "$is_root" ]; then
+		echo "==> leaks"
+		start=$(date +%s)
+		mkdir "$work/tap/leaks"
+		{
+			echo "# FILE leaks"
+			sh "$here/leaks.sh" compare "$work/before"
+		} >"$work/tap/leaks/leaks.tap"
+		close leaks "$work/tap/leaks" 0
+	fi
+fi
+if [ -e "$here/vm/run.sh" ] && [ -z "${PYI_NO_VM-}" ]; then
+	echo "==> vm"
+	start=$(date +%s)
+	mkdir "$work/tap/vm"
+	: >"$work/prove.log"
+	sh "$here/vm/run.sh" "$work" "$work/tap/vm"
+	close vm "$work/tap/vm" $?
+fi
+
+rm -rf "$build/tap"
+mkdir -p "$build/tap" && cp -R "$work/tap/." "$work/tap-user/." "$build/tap/" 2>/dev/null
+sh "$here/tap.sh" --skips "$work/tap" "$work/tap-user"
+sh "$here/tap.sh" --count "$work/tap" "$work/tap-user" >"$work/n"
+read -r passed failed skipped <"$work/n"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
