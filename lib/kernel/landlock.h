@@ -15,7 +15,10 @@ int pyi_landlock_abi(void);
 /*
  * Restrict the calling thread for good; no_new_privs must be set. Paths are opened as they are now, that is: after
  * the sandbox's root is in place (or on the host's tree where there are no namespaces). No allocation.
+ *
+ * `exec_fd` (-1: none) is a file that may be read and executed though no row leads to it: our own binary, which the
+ * Python guest is about to execute by descriptor from a mount outside the tree. Landlock would refuse that otherwise.
  */
-int pyi_landlock_apply(const struct pyi_plan *plan, int abi, struct pyi_err *err);
+int pyi_landlock_apply(const struct pyi_plan *plan, int abi, int exec_fd, struct pyi_err *err);
 
 #endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Numbered fault points, for tests that make each kernel call of the start-up fail in turn. Only a build with
+ * -DPYI_FAULTS has them: there PYISOLATE_FAULT="N" or "N:ERRNO" (a number) in the environment makes point N fail.
+ *
+ *	if (PYI_FAULT(310, EPERM) || prctl(...) < 0)
+ *		return pyi_err_sys(err, errno, "...");
+ *
+ * Each number stands once in the tree: 1xx sandbox.c and init.c, 2xx tree*.c, 3xx lockdown.c, 4xx cgroup, 5xx BPF,
+ * 6xx Landlock, 7xx seccomp, 8xx resolve and probe, 9xx lib/super.
+ */
+#ifndef PYI_BASE_FAULT_H
+#define PYI_BASE_FAULT_H
+
+#ifdef PYI_FAULTS
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+/* True, with errno set to what was asked for (else to errnum), at the point that is to fail. */
+static inline bool pyi_fault_is_due(int point, int errnum)
+{
+	const char *text = getenv("PYISOLATE_FAULT");
+	char *end;
+
+	if (!text || strtol(text, &end, 10) != point)
+		return false;
+	errno = *end == ':' ? (int)strtol(end + 1, NULL, 10) : errnum;
+	return true;
+}
+
+#define PYI_FAULT(point, errnum) pyi_fault_is_due((point), (errnum))
+#else
+#define PYI_FAULT(point, errnum) 0
+#endif
+
+#endif
