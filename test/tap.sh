@@ -15,7 +15,7 @@ case ${1-} in
 	what=$1
 	shift
 	find "$@" -name '*.tap' 2>/dev/null | sort | xargs cat /dev/null | awk -v what="$what" '
-		/^# FILE / { file = $3; next }
+		/^# FILE / { file = $3; show = 0; next }
 		/^not ok/ {
 			failed++; show = 1
 			if (what == "--failures") print file ": " $0
@@ -48,7 +48,7 @@ esac
 CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 10 "${PYI_TEST_TIMEOUT:-600}" "$@" >"$log.out" 2>"$log.err" </dev/null
 code=$?
 seconds=$(($(date +%s) - start))
-awk -v file="$name" -v code="$code" -v seconds="$seconds" -v errors="$log.err" '
+awk -v file="${PYI_TAP_DIR##*/}/$name" -v code="$code" -v seconds="$seconds" -v errors="$log.err" '
 	BEGIN { print "# FILE " file }
 	/^1\.\.[0-9]+/ { plan = $0; planned = substr($1, 4) + 0; next }
 	/^TAP version/ { next }

@@ -226,10 +226,10 @@ as_user() {
 		else
 			set -- env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME="$U" USER="$test_user" \
 				LANG=C.UTF-8 "$@"
-			if setpriv --reuid 0 true 2>/dev/null; then
-				set -- setpriv --reuid "$test_user" --regid "$(id -g "$test_user")" --clear-groups -- "$@"
+			if [ -x "$HELPERS/asuser" ]; then
+				set -- "$HELPERS/asuser" "$(id -u $test_user)" "$(id -g $test_user)" "$@"
 			else
-				set -- setuidgid "$test_user" "$@"
+				set -- setpriv --reuid $test_user --regid "$(id -g $test_user)" --clear-groups -- "$@"
 			fi
 		fi
 		exec "$@"
