@@ -34,14 +34,19 @@ struct pyi_plan_options {
 	bool has_user;			/* --user UID[:GID], as root */
 	uid_t uid;
 	gid_t gid;
-	uid_t default_uid;		/* as root without --user: an id no other live sandbox has */
+	uid_t default_uid;		/* as root without --user: an id no other live sandbox has; also the gid */
 	const char *cwd;		/* --cwd; NULL: the invoker's own if it is visible inside, else /tmp */
 	const char *invoker_cwd;
 	const char *const *environ;	/* the invoker's, NULL-terminated; what env rules let pass is taken from it */
 	const char *home;		/* not granted, only named in messages; may be NULL */
 };
 
-/* One step of making the sandbox's file tree, in order. Paths are absolute inside the sandbox. */
+/*
+ * One step of making the sandbox's file tree, in order, on an empty tmpfs. Paths are absolute inside the sandbox and
+ * hold no symlink. The executor first makes what is missing of the parents (0755) and, for what is mounted, the mount
+ * point; only in our own tmpfs (root or /tmp), because beneath a BIND everything named here exists already. A BIND may
+ * stand beneath another one: it is mounted over it. When all steps are done the root is made read-only.
+ */
 enum pyi_op_kind {
 	PYI_OP_DIR,		/* mkdir -p, mode 0755 */
 	PYI_OP_BIND,		/* source → path: open_tree, mount_setattr from access, move_mount */
@@ -66,7 +71,15 @@ struct pyi_op {
 	const struct pyi_fs_rule *rule;	/* borrowed, NULL for our own */
 };
 
-/* Landlock: what is allowed beneath a path (of the sandbox's own tree, or of the host's without namespaces). */
+/*
+ * Landlock: what is allowed beneath a path (of the sandbox's own tree, or of the host's without namespaces).
+ *
+ * Rows are opened with O_PATH by the process that will run the guest, following symlinks, so that "/proc/self" is its
+ * own directory and "/proc/self/exe" our own binary. Landlock is applied before that binary is executed by its
+ * descriptor, and a domain that handles LANDLOCK_ACCESS_FS_EXECUTE would refuse it: so EXECUTE is handled only if
+ * plan->exec, and then a Python guest has a row for "/proc/self/exe" (without exec rules seccomp refuses every exec).
+ * A guest that runs this binary again gains nothing: it stays in the same domain.
+ */
 struct pyi_landlock_row {
 	char *path;
 	unsigned int access;
@@ -74,8 +87,16 @@ struct pyi_landlock_row {
 	bool may_make_special;	/* symlinks, fifos and sockets may be made here: private file systems only */
 };
 
-/* Network rows: disjoint prefixes, each with its final verdict per port range. IPv4 as ::ffff:a.b.c.d. */
-enum { PYI_NET_RANGES_MAX = 16 };
+/*
+ * Network rows: prefixes, each with the final verdict of every rule about it, per port range. Prefixes are distinct and
+ * may nest; **the longest one that holds an address decides alone** (an LPM trie's answer), a row without ranges denies,
+ * and so does no row at all. IPv4 as ::ffff:a.b.c.d. Ranges are sorted; for one port and one kind of use at most one
+ * range applies, but ranges for different uses may overlap.
+ */
+enum {
+	PYI_NET_RANGES_MAX = 16,	/* per prefix */
+	PYI_NET_ROWS_MAX = 1024,	/* per plan */
+};
 
 struct pyi_net_range {
 	uint16_t port_min;
@@ -143,13 +164,19 @@ struct pyi_plan {
 	struct pyi_limits limits;	/* effective, defaults filled in */
 	char **env;		/* "NAME=value", NULL-terminated */
 	char *cwd;
-	char **warnings;	/* what compatibility mode does without, a line each */
+	char **warnings;	/* what is done without or only nearly, a line each; never in hardened mode for a layer */
 	size_t n_warnings;
 };
 
 /*
  * Fails closed: where the mode refuses, the message names the layer and the next step. The error of a rule that
- * cannot be enforced names its file:line.
+ * cannot be enforced names its file:line. `grants` and `names` may be NULL for none; all inputs are borrowed and, with
+ * the exception of the policy, only until this returns.
+ *
+ * What the environment of the guest is: PATH, HOME=/tmp, TMPDIR=/tmp, USER, LOGNAME=sandbox, LANG=C.UTF-8, then what
+ * the rules set or pass from the invoker's; a deny rule removes even these. A pattern ("LC_*", "*") never passes the
+ * variables that steer a loader, a shell or an interpreter (LD_*, PYTHON*, BASH_ENV, ...) unless it names their family:
+ * "LD_*" and "LD_PRELOAD" do, "L*" does not.
  */
 int pyi_plan_build(const struct pyi_policy *policy, const struct pyi_plan_options *options,
 		   const struct pyi_facts *facts, const struct pyi_grants *grants, const struct pyi_names *names,

@@ -143,8 +143,8 @@ enum pyi_verdict pyi_policy_decide_fs(const struct pyi_policy *policy, const cha
 
 /*
  * The same for an address and port. Rules with a host name are compared by `host` (may be NULL) alone.
- * Loopback, link-local and metadata addresses are covered only by a rule whose prefix lies inside their own block:
- * '*', 0.0.0.0/0 and the like do not name them.
+ * Loopback, link-local and metadata addresses are allowed only by a rule whose prefix lies inside their own block:
+ * '*', 0.0.0.0/0 and the like do not name them (a deny rule covers them all the same). See policy/netblock.h.
  */
 enum pyi_verdict pyi_policy_decide_net(const struct pyi_policy *policy, enum pyi_net_op op, enum pyi_net_proto proto,
 				       const char *host, const uint8_t addr[16], uint16_t port,
