@@ -16,6 +16,14 @@ struct pyi_limits;
 
 struct pyi_cgroup;	/* opaque */
 
+/*
+ * Find the hierarchies of this host and our parent directory in each; fills cgroup_kind, cgroup and the directories of
+ * *facts (is_root must be set). Root gets "pyisolate" at the top of each hierarchy, or below its own group where the
+ * top takes none; an ordinary user gets it at or above its own group, where that is delegated to it. Makes the parent
+ * directories and enables the controllers that are to be had; both stay.
+ */
+void pyi_cgroup_find(struct pyi_facts *facts);
+
 struct pyi_cgroup_usage {
 	uint64_t cpu_us;		/* user + system of everything in it; 0 when unknown */
 	uint64_t memory_peak_bytes;
@@ -25,7 +33,11 @@ struct pyi_cgroup_usage {
 	uint64_t throttled_us;
 };
 
-/* Make the groups and set the limits that are not 0. Root, or a delegated hierarchy. Nothing stays on failure. */
+/*
+ * Make the groups and set the limits that are not 0. Root, or a delegated hierarchy. Nothing stays on failure.
+ * A limit whose controller has no directory in *facts is left out: the planner has said so. Where namespaces work the
+ * limit on processes is one higher than asked for, because our init is in the group too.
+ */
 int pyi_cgroup_new(const struct pyi_facts *facts, const struct pyi_limits *limits,
 		   struct pyi_cgroup **ret_cgroup, struct pyi_err *err);
 
@@ -35,7 +47,15 @@ int pyi_cgroup_v2_fd(const struct pyi_cgroup *cgroup);
 /* The v2 id that BPF programs see; 0 without v2. */
 uint64_t pyi_cgroup_id(const struct pyi_cgroup *cgroup);
 
-/* Move a process that has not started the guest yet into the v1 groups (and v2, where clone could not). */
+/*
+ * The calling process, which has one thread, moves itself into the v1 groups (and v2, where clone could not). Only
+ * write(2), so it may be called between clone and exec, with the descriptors the supervisor opened. This is the way to
+ * go: a process that moves itself takes 4 us, one that moves another waits 5 to 20 ms for a grace period.
+ * 0 or -errno. Call it before a cgroup namespace is made and before the guest is forked.
+ */
+int pyi_cgroup_enter(const struct pyi_cgroup *cgroup);
+
+/* Move another process that has not started the guest yet, to the same groups. Slow: see pyi_cgroup_enter. */
 int pyi_cgroup_add(struct pyi_cgroup *cgroup, int pid, struct pyi_err *err);
 
 int pyi_cgroup_usage(struct pyi_cgroup *cgroup, struct pyi_cgroup_usage *ret_usage);

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Clearing away the groups of dead owners. An owner is dead when its pid and start time are no longer those of a live
+ * process, and nobody holds the lock that each owner has on its directories: the lock keeps an owner in another pid
+ * namespace, whose pid means nothing here, from being taken for dead.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "base/proc.h"
+#include "base/util.h"
+#include "kernel/cgroup.h"
+#include "kernel/cgroup_dir.h"
+#include "plan/facts.h"
+
+static bool sweep_one(const char *parent, int parent_fd, const char *name)
+{
+	_cleanup_fd int fd = -1;
+	struct pyi_proc owner;
+
+	if (!pyi_cgroup_name_parse(name, &owner) || pyi_proc_is_alive(&owner))
+		return false;
+	fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return false;
+	if (pyi_cgroup_dir_is_populated(fd)) {
+		pyi_cgroup_dir_kill(fd);
+		(void)pyi_cgroup_dir_wait_empty(fd, 2000);
+	}
+	return pyi_cgroup_dir_remove(parent, name, 1000) == 0;
+}
+
+static int sweep_parent(const char *parent)
+{
+	_cleanup_fd int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *entry;
+	int removed = 0;
+	DIR *dir;
+
+	if (fd < 0)
+		return 0;
+	dir = fdopendir(fd);
+	if (!dir)
+		return 0;
+	fd = -1;
+	while ((entry = readdir(dir))) {
+		if (strncmp(entry->d_name, "run-", 4) == 0)
+			removed += sweep_one(parent, dirfd(dir), entry->d_name);
+	}
+	closedir(dir);
+	return removed;
+}
+
+int pyi_cgroup_sweep(const struct pyi_facts *facts)
+{
+	/*
+	 * v2 first: cgroup.kill there ends what the v1 groups of the same sandbox hold. Then the freezer, so that
+	 * what is killed by way of the others can die.
+	 */
+	const char *dirs[] = { facts->cgroup_v2_dir,   facts->cgroup_freezer_dir, facts->cgroup_memory_dir,
+			       facts->cgroup_pids_dir, facts->cgroup_cpu_dir,	  facts->cgroup_cpuacct_dir };
+	int removed = 0;
+
+	for (size_t i = 0; i < PYI_ARRAY_SIZE(dirs); i++) {
+		size_t j = 0;
+
+		while (j < i && strcmp(dirs[i], dirs[j]) != 0)
+			j++;
+		if (j == i && dirs[i][0])
+			removed += sweep_parent(dirs[i]);
+	}
+	return removed;
+}
