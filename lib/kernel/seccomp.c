@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Build the system call filter from its table, and install it.
+ *
+ * The program: check the architecture, refuse x32, then a balanced tree of JGE over the call numbers. Neighbouring
+ * numbers with the same answer are one leaf, so a decision takes about seven jumps; and since only plain loads, jumps
+ * and returns are used, the kernel works out in advance which calls are allowed whatever their arguments are and
+ * does not run the filter for them at all (kernel/seccomp.c, seccomp_cache_prepare).
+ *
+ * Each leaf ends in returns of its own: no jump leaves it, so any stretch of the program can be moved as a whole.
+ *
+ * Arguments are looked at as 32 bits: everything checked here (flags, modes, domains, ioctl and prctl numbers, pids)
+ * is an int or unsigned int to the kernel, which drops the upper half; a filter that compared 64 bits could be passed
+ * by setting one of the upper bits.
+ */
+#include "kernel/seccomp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/fs.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/util.h"
+#include "kernel/seccomp_table.h"
+
+/* Bit 30 of a call number marks the x32 ABI. */
+#define X32_BIT 0x40000000U
+
+/* What the kernel calls __O_TMPFILE: O_TMPFILE without O_DIRECTORY. */
+#define TMPFILE_BIT 020000000U
+
+#define SET_ID_BITS (S_ISUID | S_ISGID)
+
+/* CLONE_NEWTIME shares its bit with the exit signal here and works with clone3 only. */
+#define CLONE_REFUSED                                                                              \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
+	 CLONE_NEWPID | CLONE_NEWNET | CLONE_PARENT | CLONE_PTRACE | CLONE_UNTRACED)
+
+struct build {
+	const struct pyi_seccomp_spec *spec;
+	struct sock_filter *insns;
+	size_t n;
+	bool is_full;
+};
+
+/* A run of call numbers with one answer, from `start` to the next run's start. */
+struct run {
+	uint16_t start;
+	uint8_t class;
+	uint8_t arg;
+};
+
+static void emit(struct build *b, uint16_t code, uint32_t k, size_t jt, size_t jf)
+{
+	if (b->n >= PYI_SECCOMP_MAX || jt > UINT8_MAX || jf > UINT8_MAX) {
+		b->is_full = true;
+		return;
+	}
+	b->insns[b->n++] = (struct sock_filter){ code, (uint8_t)jt, (uint8_t)jf, k };
+}
+
+static void ret(struct build *b, uint32_t action)
+{
+	emit(b, BPF_RET | BPF_K, action, 0, 0);
+}
+
+static uint32_t soft(unsigned int errnum)
+{
+	return SECCOMP_RET_ERRNO | (errnum & SECCOMP_RET_DATA);
+}
+
+static uint32_t hard(const struct build *b, unsigned int errnum)
+{
+	return b->spec->kill ? SECCOMP_RET_KILL_PROCESS : soft(errnum);
+}
+
+static void ret_allow(struct build *b)
+{
+	ret(b, SECCOMP_RET_ALLOW);
+}
+
+static void ret_deny(struct build *b)
+{
+	ret(b, hard(b, EPERM));
+}
+
+/* The low half of an argument into the accumulator. x86-64 is little endian. */
+static void load_arg(struct build *b, unsigned int arg)
+{
+	emit(b, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args) + 8 * arg, 0, 0);
+}
+
+/* If the accumulator equals k: answer. Else go on. */
+static void if_equal(struct build *b, uint32_t k, uint32_t action)
+{
+	emit(b, BPF_JMP | BPF_JEQ | BPF_K, k, 0, 1);
+	ret(b, action);
+}
+
+/* If the accumulator has any of these bits: answer. Else go on. */
+static void if_any(struct build *b, uint32_t bits, uint32_t action)
+{
+	emit(b, BPF_JMP | BPF_JSET | BPF_K, bits, 0, 1);
+	ret(b, action);
+}
+
+/* If the accumulator is in the list: answer. Else go on. */
+static void if_listed(struct build *b, const uint32_t *v, size_t n, uint32_t action)
+{
+	for (size_t i = 0; i < n; i++)
+		emit(b, BPF_JMP | BPF_JEQ | BPF_K, v[i], n - 1 - i, i + 1 == n);
+	ret(b, action);
+}
+
+static void check_no_bits(struct build *b, unsigned int arg, uint32_t bits)
+{
+	load_arg(b, arg);
+	if_any(b, bits, hard(b, EPERM));
+	ret_allow(b);
+}
+
+static void check_zero(struct build *b, unsigned int arg)
+{
+	load_arg(b, arg);
+	if_equal(b, 0, SECCOMP_RET_ALLOW);
+	ret_deny(b);
+}
+
+/*
+ * The mode counts only where a file may be made; without, libraries leave rubbish in that register. Without
+ * namespaces also refuse to empty a file that is opened without write access: Landlock before ABI 3 does not see it.
+ */
+static void check_open(struct build *b, unsigned int flags_arg)
+{
+	load_arg(b, flags_arg);
+	if (!b->spec->namespaces) {
+		emit(b, BPF_JMP | BPF_JSET | BPF_K, O_TRUNC, 0, 5);
+		emit(b, BPF_ALU | BPF_AND | BPF_K, O_ACCMODE, 0, 0);
+		emit(b, BPF_JMP | BPF_JEQ | BPF_K, O_WRONLY, 2, 0);
+		emit(b, BPF_JMP | BPF_JEQ | BPF_K, O_RDWR, 1, 0);
+		ret_deny(b);
+		load_arg(b, flags_arg);
+	}
+	emit(b, BPF_JMP | BPF_JSET | BPF_K, O_CREAT | TMPFILE_BIT, 1, 0);
+	ret_allow(b);
+	check_no_bits(b, flags_arg + 1, SET_ID_BITS);
+}
+
+static void check_mknod(struct build *b, unsigned int mode_arg)
+{
+	static const uint32_t kinds[] = { 0, S_IFREG, S_IFIFO, S_IFSOCK };
+
+	load_arg(b, mode_arg);
+	if_any(b, SET_ID_BITS, hard(b, EPERM));
+	emit(b, BPF_ALU | BPF_AND | BPF_K, S_IFMT, 0, 0);
+	if_listed(b, kinds, PYI_ARRAY_SIZE(kinds), SECCOMP_RET_ALLOW);
+	ret_deny(b);
+}
+
+static void check_priority(struct build *b)
+{
+	if (!b->spec->namespaces) {
+		load_arg(b, 0);
+		emit(b, BPF_JMP | BPF_JEQ | BPF_K, PRIO_PROCESS, 1, 0);
+		ret_deny(b);
+		check_zero(b, 1);
+		return;
+	}
+	ret_allow(b);
+}
+
+/* One kind of internet socket: its type is in the accumulator. */
+static void check_inet_type(struct build *b, uint32_t type, uint32_t protocol, uint32_t refusal, bool allowed)
+{
+	if (!allowed) {
+		if_equal(b, type, refusal);
+		return;
+	}
+	emit(b, BPF_JMP | BPF_JEQ | BPF_K, type, 0, 5);
+	load_arg(b, 2);
+	emit(b, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
+	emit(b, BPF_JMP | BPF_JEQ | BPF_K, protocol, 0, 1);
+	ret_allow(b);
+	/* MPTCP, SCTP, UDP-Lite, ping: what the TCP and UDP rules cannot see. */
+	ret(b, soft(EPROTONOSUPPORT));
+}
+
+/*
+ * Libraries make Unix and netlink sockets to ask name services and route tables, and datagram sockets to sort
+ * addresses, and do without when refused: these never kill.
+ */
+static void check_socket(struct build *b)
+{
+	const struct pyi_seccomp_spec *spec = b->spec;
+
+	load_arg(b, 0);
+	if_equal(b, AF_UNIX, soft(EPERM));
+	if_equal(b, AF_NETLINK, soft(EPERM));
+	emit(b, BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 2, 0);
+	emit(b, BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 1, 0);
+	ret(b, hard(b, EAFNOSUPPORT));
+	load_arg(b, 1);
+	emit(b, BPF_ALU | BPF_AND | BPF_K, ~(uint32_t)(SOCK_CLOEXEC | SOCK_NONBLOCK), 0, 0);
+	check_inet_type(b, SOCK_STREAM, IPPROTO_TCP, hard(b, EPERM), spec->net_tcp);
+	check_inet_type(b, SOCK_DGRAM, IPPROTO_UDP, soft(EPERM), spec->net_udp);
+	ret_deny(b);
+}
+
+/* No datagram pairs: an end of one can be connected to any other Unix socket that has a name. */
+static void check_socketpair(struct build *b)
+{
+	static const uint32_t types[] = { SOCK_STREAM, SOCK_SEQPACKET };
+
+	load_arg(b, 0);
+	emit(b, BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 1, 0);
+	ret(b, hard(b, EAFNOSUPPORT));
+	load_arg(b, 1);
+	emit(b, BPF_ALU | BPF_AND | BPF_K, ~(uint32_t)(SOCK_CLOEXEC | SOCK_NONBLOCK), 0, 0);
+	if_listed(b, types, PYI_ARRAY_SIZE(types), SECCOMP_RET_ALLOW);
+	ret_deny(b);
+}
+
+/* Per level: load the option, compare with the level's list; a level's block ends in a return. */
+static void check_setsockopt(struct build *b)
+{
+	for (size_t i = 0; i < pyi_sc_n_sockopts; i++) {
+		const struct pyi_sc_sockopts *level = &pyi_sc_sockopts[i];
+
+		load_arg(b, 1);
+		emit(b, BPF_JMP | BPF_JEQ | BPF_K, level->level, 0, level->n + 3);
+		load_arg(b, 2);
+		if_listed(b, level->v, level->n, SECCOMP_RET_ALLOW);
+		ret(b, soft(ENOPROTOOPT));
+	}
+	ret(b, soft(ENOPROTOOPT));
+}
+
+static void check_ioctl(struct build *b)
+{
+	load_arg(b, 1);
+	if_listed(b, pyi_sc_ioctls, pyi_sc_n_ioctls, SECCOMP_RET_ALLOW);
+	if_listed(b, pyi_sc_ioctls_hostile, pyi_sc_n_ioctls_hostile, hard(b, EPERM));
+	ret(b, soft(ENOTTY));
+}
+
+/* A lease on one of the invoker's files would stop others from opening it. */
+static void check_fcntl(struct build *b)
+{
+	load_arg(b, 1);
+	if_equal(b, F_SETLEASE, soft(EPERM));
+	ret_allow(b);
+}
+
+static void check_prctl(struct build *b)
+{
+	load_arg(b, 0);
+	if_listed(b, pyi_sc_prctls, pyi_sc_n_prctls, SECCOMP_RET_ALLOW);
+	ret_deny(b);
+}
+
+/* Ask, or set what is set already. */
+static void check_personality(struct build *b)
+{
+	load_arg(b, 0);
+	if_equal(b, UINT32_MAX, SECCOMP_RET_ALLOW);
+	if_equal(b, 0, SECCOMP_RET_ALLOW);
+	ret_deny(b);
+}
+
+static void allow_if(struct build *b, bool condition)
+{
+	if (condition)
+		ret_allow(b);
+	else
+		ret_deny(b);
+}
+
+static void emit_leaf(struct build *b, const struct run *run)
+{
+	const struct pyi_seccomp_spec *spec = b->spec;
+
+	switch ((enum pyi_sc_class)run->class) {
+	case PYI_SC_ALLOW:
+		return ret_allow(b);
+	case PYI_SC_ERRNO:
+		return ret(b, soft(run->arg));
+	case PYI_SC_EXEC:
+		return allow_if(b, spec->exec);
+	case PYI_SC_NO_EXEC:
+		return ret(b, spec->exec ? soft(EPERM) : SECCOMP_RET_ALLOW);
+	case PYI_SC_NET:
+		return allow_if(b, spec->net_tcp || spec->net_udp);
+	case PYI_SC_LINK:
+		return allow_if(b, spec->make_links);
+	case PYI_SC_OWN:
+		return ret(b, spec->namespaces ? SECCOMP_RET_ALLOW : soft(EPERM));
+	case PYI_SC_SELF:
+		return spec->namespaces ? ret_allow(b) : check_zero(b, run->arg);
+	case PYI_SC_ZERO:
+		return check_zero(b, run->arg);
+	case PYI_SC_CHMOD:
+		if (!spec->namespaces)
+			return ret(b, soft(EPERM));
+		return check_no_bits(b, run->arg, SET_ID_BITS);
+	case PYI_SC_MODE:
+		return check_no_bits(b, run->arg, SET_ID_BITS);
+	case PYI_SC_OPEN:
+		return check_open(b, run->arg);
+	case PYI_SC_MKNOD:
+		return check_mknod(b, run->arg);
+	case PYI_SC_SEND:
+		return check_no_bits(b, run->arg, MSG_FASTOPEN);
+	case PYI_SC_RENAME2:
+		return check_no_bits(b, run->arg, RENAME_WHITEOUT);
+	case PYI_SC_PRIORITY:
+		return check_priority(b);
+	case PYI_SC_CLONE:
+		return check_no_bits(b, 0, CLONE_REFUSED);
+	case PYI_SC_SOCKET:
+		return check_socket(b);
+	case PYI_SC_SOCKETPAIR:
+		return check_socketpair(b);
+	case PYI_SC_SETSOCKOPT:
+		return check_setsockopt(b);
+	case PYI_SC_IOCTL:
+		return check_ioctl(b);
+	case PYI_SC_FCNTL:
+		return check_fcntl(b);
+	case PYI_SC_PRCTL:
+		return check_prctl(b);
+	case PYI_SC_PERSONALITY:
+		return check_personality(b);
+	case PYI_SC_DENY:
+		break;
+	}
+	ret_deny(b);
+}
+
+/*
+ * The tree over runs[lo..hi). The number is in the accumulator; a leaf may replace it. The left half is built in
+ * place and moved up by one or two instructions for the jump over it, whose reach (255, or 32 bits with JA) is known
+ * only then. Depth: log2 of the number of runs.
+ */
+static void emit_tree(struct build *b, const struct run *runs, size_t lo, size_t hi)
+{
+	size_t mid = lo + (hi - lo) / 2;
+	size_t start = b->n;
+	size_t left;
+	size_t room;
+
+	if (hi - lo == 1) {
+		emit_leaf(b, &runs[lo]);
+		return;
+	}
+	emit_tree(b, runs, lo, mid);
+	left = b->n - start;
+	room = left > UINT8_MAX ? 2 : 1;
+	if (b->is_full || b->n + room > PYI_SECCOMP_MAX) {
+		b->is_full = true;
+		return;
+	}
+	memmove(&b->insns[start + room], &b->insns[start], left * sizeof(b->insns[0]));
+	b->n = start;
+	if (room == 1) {
+		emit(b, BPF_JMP | BPF_JGE | BPF_K, runs[mid].start, left, 0);
+	} else {
+		emit(b, BPF_JMP | BPF_JGE | BPF_K, runs[mid].start, 0, 1);
+		emit(b, BPF_JMP | BPF_JA, (uint32_t)left, 0, 0);
+	}
+	b->n = start + room + left;
+	emit_tree(b, runs, mid, hi);
+}
+
+/* The table spread out by number, then cut into runs. Returns how many; runs has room for PYI_SC_LAST + 2. */
+static size_t make_runs(struct run *runs)
+{
+	struct run by_nr[PYI_SC_LAST + 2] = { 0 };
+	size_t n = 0;
+
+	for (size_t i = 0; i < pyi_sc_n_rows; i++) {
+		const struct pyi_sc_row *row = &pyi_sc_rows[i];
+
+		by_nr[row->nr] = (struct run){ row->nr, row->class, row->arg };
+	}
+	by_nr[PYI_SC_LAST + 1] = (struct run){ 0, PYI_SC_ERRNO, ENOSYS };
+	for (uint16_t nr = 0; nr <= PYI_SC_LAST + 1; nr++) {
+		if (n && runs[n - 1].class == by_nr[nr].class && runs[n - 1].arg == by_nr[nr].arg)
+			continue;
+		runs[n] = by_nr[nr];
+		runs[n++].start = nr;
+	}
+	return n;
+}
+
+int pyi_seccomp_build(const struct pyi_seccomp_spec *spec, struct pyi_seccomp *ret_filter, struct pyi_err *err)
+{
+	struct build b = { .spec = spec, .insns = ret_filter->insns };
+	struct run runs[PYI_SC_LAST + 2];
+	size_t n_runs = make_runs(runs);
+
+	emit(&b, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
+	emit(&b, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
+	ret(&b, SECCOMP_RET_KILL_PROCESS);
+	emit(&b, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
+	emit(&b, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1);
+	ret(&b, SECCOMP_RET_KILL_PROCESS);
+	emit_tree(&b, runs, 0, n_runs);
+	ret_filter->n = 0;
+	if (b.is_full)
+		return pyi_err_set(err, E2BIG, "the system call filter does not fit into %d instructions",
+				   PYI_SECCOMP_MAX);
+	ret_filter->n = b.n;
+	return 0;
+}
+
+int pyi_seccomp_install(const struct sock_filter *insns, size_t n, struct pyi_err *err)
+{
+	struct sock_fprog prog = { .len = (unsigned short)n, .filter = (struct sock_filter *)insns };
+	long rc;
+
+	if (!n || n > PYI_SECCOMP_MAX)
+		return pyi_err_set(err, EINVAL, "the system call filter has %zu instructions", n);
+	rc = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog);
+	if (rc < 0)
+		return pyi_err_sys(err, errno, "cannot install the system call filter");
+	if (rc > 0)
+		return pyi_err_set(err, ESRCH, "thread %ld cannot be put under the system call filter", rc);
+	return 0;
+}
