@@ -17,6 +17,7 @@ enum pyi_status_type {
 	PYI_STATUS_STARTED,	/* the guest was forked: pid inside the sandbox */
 	PYI_STATUS_EXITED,	/* wait status of the guest */
 	PYI_STATUS_EXEC_FAILED,	/* `-- CMD` could not be executed: errnum */
+	PYI_STATUS_STOPPED,	/* the guest was stopped by a job-control signal; it may go on later */
 };
 
 struct pyi_status_msg {

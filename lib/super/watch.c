@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor's event loop.
+ *
+ * One poll over: the pidfd of init (readable: everything is gone), the status pipe (init's records), the report pipe
+ * (the guest's claims), the signalfd, one timer, and the guest's output where it is counted. The timer is set to the
+ * nearest deadline: wall time, the next look at CPU time, or the second of grace between SIGXCPU and SIGKILL.
+ *
+ * CPU time is read from the cgroup. All CPUs together can use at most n µs per µs, so the next look is due after
+ * (what is left) / n, and not sooner than 1 ms: a sandbox that sleeps costs a look now and then, one that computes is
+ * stopped within milliseconds of its quota.
+ *
+ * A guest can stop itself (SIGSTOP), flood both pipes and never read: none of that delays a deadline, because nothing
+ * here blocks on the guest. Writing to our own stdout may block on its reader; chunks of PIPE_BUF are written only when
+ * poll says there is room.
+ */
+#include "super/watch.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/io.h"
+#include "base/util.h"
+#include "kernel/cgroup.h"
+#include "kernel/sandbox.h"
+
+enum { CPU_LOOK_MIN_US = 1000, CPU_LOOK_MAX_US = 1000000, CPU_GRACE_US = 1000000 };
+
+enum slot { SLOT_PIDFD, SLOT_STATUS, SLOT_REPORT, SLOT_SIGNAL, SLOT_TIMER, SLOT_OUT, SLOT_ERR, N_SLOTS };
+
+struct relay {
+	char data[PIPE_BUF];	/* read from the guest, not yet written */
+	size_t len;
+};
+
+struct loop {
+	struct pyi_watch *watch;
+	struct relay relays[2];
+	int timer_fd;
+	uint64_t wall_deadline_us;	/* 0: none */
+	uint64_t cpu_look_us;		/* 0: none */
+	uint64_t cpu_kill_us;		/* 0: SIGXCPU not sent */
+	long n_cpus;
+	bool stop_asked;		/* SIGTSTP was forwarded: stop with the guest */
+};
+
+uint64_t pyi_now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+void pyi_watch_release(struct pyi_watch *watch)
+{
+	free(watch->oserrors);
+	watch->oserrors = NULL;
+}
+
+static void kill_all(struct pyi_watch *watch)
+{
+	(void)pyi_sandbox_signal(watch->sandbox, SIGKILL);
+	if (watch->cgroup)
+		pyi_cgroup_kill(watch->cgroup);
+}
+
+static void kill_for(struct pyi_watch *watch, enum pyi_reason reason)
+{
+	if (!watch->was_killed && !watch->has_exited) {
+		watch->was_killed = true;
+		watch->kill_reason = reason;
+	}
+	kill_all(watch);
+}
+
+static uint64_t min_deadline(uint64_t a, uint64_t b)
+{
+	if (!a || !b)
+		return a ? a : b;
+	return a < b ? a : b;
+}
+
+static void set_timer(struct loop *loop)
+{
+	uint64_t due = min_deadline(loop->wall_deadline_us,
+				    min_deadline(loop->cpu_look_us, loop->cpu_kill_us));
+	struct itimerspec when = { 0 };
+
+	when.it_value.tv_sec = (time_t)(due / 1000000);
+	when.it_value.tv_nsec = (long)(due % 1000000) * 1000;
+	timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+/* How much CPU time is used, and when to look again. */
+static void look_at_cpu(struct loop *loop, uint64_t now)
+{
+	struct pyi_watch *watch = loop->watch;
+	uint64_t quota = watch->plan->limits.cpu_time_ms * 1000;
+	struct pyi_cgroup_usage usage;
+	uint64_t wait_us;
+
+	if (pyi_cgroup_usage(watch->cgroup, &usage)) {
+		loop->cpu_look_us = now + CPU_LOOK_MAX_US;
+		return;
+	}
+	if (usage.cpu_us >= quota) {
+		loop->cpu_look_us = 0;
+		loop->cpu_kill_us = now + CPU_GRACE_US;
+		if (!watch->was_killed && !watch->has_exited) {
+			watch->was_killed = true;
+			watch->kill_reason = PYI_REASON_CPU_TIME;
+		}
+		(void)pyi_sandbox_signal(watch->sandbox, SIGXCPU);
+		return;
+	}
+	wait_us = (quota - usage.cpu_us) / (uint64_t)loop->n_cpus;
+	if (wait_us < CPU_LOOK_MIN_US)
+		wait_us = CPU_LOOK_MIN_US;
+	loop->cpu_look_us = now + wait_us;
+}
+
+static void on_timer(struct loop *loop)
+{
+	uint64_t ticks, now = pyi_now_us();
+
+	(void)!read(loop->timer_fd, &ticks, sizeof(ticks));
+	if (loop->wall_deadline_us && now >= loop->wall_deadline_us) {
+		loop->wall_deadline_us = 0;
+		kill_for(loop->watch, PYI_REASON_WALL_TIME);
+	}
+	if (loop->cpu_kill_us && now >= loop->cpu_kill_us) {
+		loop->cpu_kill_us = 0;
+		kill_all(loop->watch);
+	}
+	if (loop->cpu_look_us && now >= loop->cpu_look_us)
+		look_at_cpu(loop, now);
+	set_timer(loop);
+}
+
+/* init said something. Returns false at the end of file. */
+static bool on_status(struct loop *loop)
+{
+	struct pyi_watch *watch = loop->watch;
+	struct pyi_status_msg msg;
+	ssize_t n = pyi_read_full(watch->sandbox->status_fd, &msg, sizeof(msg));
+
+	if (n != sizeof(msg))
+		return false;
+	switch (msg.type) {
+	case PYI_STATUS_EXITED:
+		watch->has_exited = true;
+		watch->wait_status = msg.wait_status;
+		watch->cpu_us = msg.user_us + msg.system_us;
+		watch->max_rss_bytes = msg.max_rss_bytes;
+		break;
+	case PYI_STATUS_STOPPED:
+		/* Only when the terminal asked: a guest that stops itself must not stop its own deadline. */
+		if (loop->stop_asked) {
+			loop->stop_asked = false;
+			raise(SIGSTOP);
+		}
+		break;
+	default:
+		break;
+	}
+	return true;
+}
+
+static void terminate_strings(struct pyi_report_msg *msg)
+{
+	msg->name[sizeof(msg->name) - 1] = '\0';
+	msg->path[sizeof(msg->path) - 1] = '\0';
+	msg->file[sizeof(msg->file) - 1] = '\0';
+}
+
+static void keep_oserror(struct pyi_watch *watch, const struct pyi_report_msg *msg)
+{
+	watch->oserrors_total++;
+	if (watch->n_oserrors == PYI_WATCH_OSERRORS_MAX)
+		return;
+	if (!watch->oserrors) {
+		watch->oserrors = calloc(PYI_WATCH_OSERRORS_MAX, sizeof(*watch->oserrors));
+		if (!watch->oserrors)
+			return;
+	}
+	watch->oserrors[watch->n_oserrors++] = *msg;
+}
+
+/* One record of the guest: copied once, terminated, and only ever a hint. Returns false at the end of file. */
+static bool on_report(struct pyi_watch *watch)
+{
+	struct pyi_report_msg msg;
+	ssize_t n = read(watch->report_fd, &msg, sizeof(msg));
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	if (n == 0)
+		return false;
+	if (n != sizeof(msg))
+		return true;
+	terminate_strings(&msg);
+	switch (msg.type) {
+	case PYI_REPORT_ERROR:
+		if (!watch->is_ready && !watch->has_setup_error) {
+			watch->has_setup_error = true;
+			watch->setup_error = msg;
+		}
+		break;
+	case PYI_REPORT_READY:
+		watch->is_ready = true;
+		break;
+	case PYI_REPORT_OSERROR:
+		keep_oserror(watch, &msg);
+		break;
+	case PYI_REPORT_UNCAUGHT:
+		watch->has_uncaught = true;
+		watch->uncaught = msg;
+		break;
+	default:
+		break;
+	}
+	return true;
+}
+
+static void on_signal(struct loop *loop)
+{
+	struct signalfd_siginfo info;
+
+	if (read(loop->watch->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGTSTP)
+		loop->stop_asked = true;
+	(void)pyi_sandbox_signal(loop->watch->sandbox, (int)info.ssi_signo);
+}
+
+/* Take a chunk from the guest's output; false when it has closed it. */
+static bool relay_read(struct pyi_watch *watch, int which, struct relay *relay)
+{
+	ssize_t n = read(watch->out_fds[which], relay->data, sizeof(relay->data));
+	uint64_t limit = watch->plan->limits.output_bytes;
+
+	if (n < 0)
+		return errno == EINTR || errno == EAGAIN;
+	if (n == 0)
+		return false;
+	if (limit && watch->output_bytes + (uint64_t)n > limit) {
+		n = (ssize_t)(limit - watch->output_bytes);
+		kill_for(watch, PYI_REASON_OUTPUT);
+	}
+	watch->output_bytes += (uint64_t)n;
+	relay->len = (size_t)n;
+	return true;
+}
+
+/* Hand it on; false when nobody reads it any more. */
+static bool relay_write(int which, struct relay *relay)
+{
+	ssize_t n = write(which ? STDERR_FILENO : STDOUT_FILENO, relay->data, relay->len);
+
+	if (n < 0)
+		return errno == EINTR || errno == EAGAIN;
+	relay->len -= (size_t)n;
+	memmove(relay->data, relay->data + n, relay->len);
+	return true;
+}
+
+static void relay_step(struct loop *loop, int which, short revents)
+{
+	struct pyi_watch *watch = loop->watch;
+	struct relay *relay = &loop->relays[which];
+	bool is_open = true;
+
+	if (relay->len)
+		is_open = relay_write(which, relay);
+	else if (revents)
+		is_open = relay_read(watch, which, relay);
+	if (!is_open) {
+		/* A closed reader is SIGPIPE or EPIPE for the guest, as it is without us. */
+		relay->len = 0;
+		pyi_close_fd(&watch->out_fds[which]);
+	}
+}
+
+/* Everything is gone: what is left in the pipes is at most a pipe's size each. */
+static void drain(struct loop *loop)
+{
+	struct pyi_watch *watch = loop->watch;
+	int which;
+
+	while (!watch->has_exited && on_status(loop))
+		continue;
+	if (watch->report_fd >= 0) {
+		struct pollfd poller = { .fd = watch->report_fd, .events = POLLIN };
+
+		while (poll(&poller, 1, 0) == 1 && (poller.revents & POLLIN) && on_report(watch))
+			continue;
+	}
+	for (which = 0; which < 2; which++) {
+		while (watch->out_fds[which] >= 0)
+			relay_step(loop, which, POLLIN);
+	}
+}
+
+static void fill_slots(struct loop *loop, struct pollfd *slots, bool status_open)
+{
+	struct pyi_watch *watch = loop->watch;
+	int which;
+
+	slots[SLOT_PIDFD] = (struct pollfd){ watch->sandbox->pidfd, POLLIN, 0 };
+	slots[SLOT_STATUS] = (struct pollfd){ status_open ? watch->sandbox->status_fd : -1, POLLIN, 0 };
+	slots[SLOT_REPORT] = (struct pollfd){ watch->report_fd, POLLIN, 0 };
+	slots[SLOT_SIGNAL] = (struct pollfd){ watch->signal_fd, POLLIN, 0 };
+	slots[SLOT_TIMER] = (struct pollfd){ loop->timer_fd, POLLIN, 0 };
+	for (which = 0; which < 2; which++) {
+		struct pollfd *slot = &slots[SLOT_OUT + which];
+
+		*slot = (struct pollfd){ -1, 0, 0 };
+		if (watch->out_fds[which] < 0)
+			continue;
+		if (loop->relays[which].len)
+			*slot = (struct pollfd){ which ? STDERR_FILENO : STDOUT_FILENO, POLLOUT, 0 };
+		else
+			*slot = (struct pollfd){ watch->out_fds[which], POLLIN, 0 };
+	}
+}
+
+static int watch_loop(struct loop *loop, struct pyi_err *err)
+{
+	struct pyi_watch *watch = loop->watch;
+	struct pollfd slots[N_SLOTS];
+	bool status_open = true;
+	int which;
+
+	for (;;) {
+		fill_slots(loop, slots, status_open);
+		if (poll(slots, N_SLOTS, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return pyi_err_sys(err, errno, "cannot wait for the sandbox");
+		}
+		if (slots[SLOT_TIMER].revents)
+			on_timer(loop);
+		if (slots[SLOT_SIGNAL].revents)
+			on_signal(loop);
+		if (slots[SLOT_REPORT].revents && !on_report(watch))
+			pyi_close_fd(&watch->report_fd);
+		for (which = 0; which < 2; which++) {
+			if (slots[SLOT_OUT + which].revents)
+				relay_step(loop, which, slots[SLOT_OUT + which].revents);
+		}
+		if (slots[SLOT_STATUS].revents) {
+			status_open = on_status(loop);
+			/* The guest has ended: what it left behind goes with it. */
+			if (watch->has_exited)
+				kill_all(watch);
+		}
+		if (slots[SLOT_PIDFD].revents)
+			return 0;
+	}
+}
+
+int pyi_watch_run(struct pyi_watch *watch, struct pyi_err *err)
+{
+	_cleanup_free struct loop *loop = calloc(1, sizeof(*loop));
+	_cleanup_fd int timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	int ret;
+
+	if (!loop || timer_fd < 0) {
+		kill_all(watch);
+		return pyi_err_sys(err, loop ? errno : ENOMEM, "cannot watch the sandbox");
+	}
+	loop->watch = watch;
+	loop->timer_fd = timer_fd;
+	loop->n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	if (loop->n_cpus < 1)
+		loop->n_cpus = 1;
+	if (watch->plan->limits.wall_time_ms)
+		loop->wall_deadline_us = watch->start_us + watch->plan->limits.wall_time_ms * 1000;
+	if (watch->plan->limits.cpu_time_ms && watch->cgroup)
+		look_at_cpu(loop, pyi_now_us());
+	set_timer(loop);
+	ret = watch_loop(loop, err);
+	if (ret)
+		kill_all(watch);
+	drain(loop);
+	return ret;
+}
