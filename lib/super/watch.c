@@ -244,52 +244,50 @@ static void on_signal(struct loop *loop)
 	(void)pyi_sandbox_signal(loop->watch->sandbox, (int)info.ssi_signo);
 }
 
-/* Take a chunk from the guest's output; false when it has closed it. */
-static bool relay_read(struct pyi_watch *watch, int which, struct relay *relay)
+/* Take a chunk from the guest's output: 0, -EAGAIN when there is none now, -EPIPE when the guest has closed it. */
+static int relay_read(struct pyi_watch *watch, int which, struct relay *relay)
 {
 	ssize_t n = read(watch->out_fds[which], relay->data, sizeof(relay->data));
 	uint64_t limit = watch->plan->limits.output_bytes;
 
 	if (n < 0)
-		return errno == EINTR || errno == EAGAIN;
+		return errno == EINTR || errno == EAGAIN ? -EAGAIN : -EPIPE;
 	if (n == 0)
-		return false;
+		return -EPIPE;
 	if (limit && watch->output_bytes + (uint64_t)n > limit) {
 		n = (ssize_t)(limit - watch->output_bytes);
 		kill_for(watch, PYI_REASON_OUTPUT);
 	}
 	watch->output_bytes += (uint64_t)n;
 	relay->len = (size_t)n;
-	return true;
+	return 0;
 }
 
-/* Hand it on; false when nobody reads it any more. */
-static bool relay_write(int which, struct relay *relay)
+/* Hand it on: 0, or -EPIPE when nobody can read it any more. */
+static int relay_write(int which, struct relay *relay)
 {
 	ssize_t n = write(which ? STDERR_FILENO : STDOUT_FILENO, relay->data, relay->len);
 
 	if (n < 0)
-		return errno == EINTR || errno == EAGAIN;
+		return errno == EINTR || errno == EAGAIN ? 0 : -EPIPE;
 	relay->len -= (size_t)n;
 	memmove(relay->data, relay->data + n, relay->len);
-	return true;
+	return 0;
 }
 
-static void relay_step(struct loop *loop, int which, short revents)
+/* One read or one write of one stream; -EAGAIN when there was nothing to read. */
+static int relay_step(struct loop *loop, int which)
 {
 	struct pyi_watch *watch = loop->watch;
 	struct relay *relay = &loop->relays[which];
-	bool is_open = true;
+	int ret = relay->len ? relay_write(which, relay) : relay_read(watch, which, relay);
 
-	if (relay->len)
-		is_open = relay_write(which, relay);
-	else if (revents)
-		is_open = relay_read(watch, which, relay);
-	if (!is_open) {
+	if (ret == -EPIPE) {
 		/* A closed reader is SIGPIPE or EPIPE for the guest, as it is without us. */
 		relay->len = 0;
 		pyi_close_fd(&watch->out_fds[which]);
 	}
+	return ret;
 }
 
 /* Everything is gone: what is left in the pipes is at most a pipe's size each. */
@@ -307,8 +305,8 @@ static void drain(struct loop *loop)
 			continue;
 	}
 	for (which = 0; which < 2; which++) {
-		while (watch->out_fds[which] >= 0)
-			relay_step(loop, which, POLLIN);
+		while (watch->out_fds[which] >= 0 && relay_step(loop, which) != -EAGAIN)
+			continue;
 	}
 }
 
@@ -357,7 +355,7 @@ static int watch_loop(struct loop *loop, struct pyi_err *err)
 			pyi_close_fd(&watch->report_fd);
 		for (which = 0; which < 2; which++) {
 			if (slots[SLOT_OUT + which].revents)
-				relay_step(loop, which, slots[SLOT_OUT + which].revents);
+				relay_step(loop, which);
 		}
 		if (slots[SLOT_STATUS].revents) {
 			status_open = on_status(loop);

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a run ended; see outcome.h.
+ *
+ * The kernel's word comes first: what we killed it for, the cgroup's counters, the wait status. What the guest says of
+ * its exceptions is a claim: it can change the explanation, never the verdict. A path it names is looked at with the
+ * policy's eyes only (does a rule cover it?) and, for the hint, whether it exists on the host.
+ */
+#include "super/outcome.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "kernel/bpf.h"
+#include "kernel/cgroup.h"
+#include "super/watch.h"
+
+static void decide_killed(const struct pyi_watch *watch, struct pyi_result *result)
+{
+	result->reason = watch->kill_reason;
+	switch (watch->kill_reason) {
+	case PYI_REASON_WALL_TIME:
+		result->exit_code = PYI_EXIT_WALL_TIME;
+		break;
+	case PYI_REASON_CPU_TIME:
+		result->exit_code = PYI_EXIT_CPU_TIME;
+		break;
+	case PYI_REASON_OUTPUT:
+		result->exit_code = PYI_EXIT_OUTPUT;
+		break;
+	default:
+		result->exit_code = PYI_EXIT_FAILURE;
+		break;
+	}
+}
+
+static void decide_signal(const struct pyi_outcome_input *input, int signo, struct pyi_result *result)
+{
+	bool was_oom = input->usage && input->usage->oom_kills > 0;
+
+	result->signal = signo;
+	result->exit_code = 128 + signo;
+	if (signo == SIGKILL && was_oom) {
+		result->reason = PYI_REASON_MEMORY;
+	} else if (signo == SIGXCPU && input->plan->limits.cpu_time_ms) {
+		result->reason = PYI_REASON_CPU_TIME;
+	} else if (signo == SIGSYS) {
+		result->reason = input->plan->policy->on_violation == PYI_VIOLATION_PANIC ?
+				 PYI_REASON_PANIC : PYI_REASON_POLICY;
+	} else {
+		result->reason = PYI_REASON_SIGNAL;
+	}
+}
+
+static bool is_memory_error(const struct pyi_watch *watch)
+{
+	return watch->has_uncaught && strcmp(watch->uncaught.name, "MemoryError") == 0;
+}
+
+static void decide_exit(const struct pyi_outcome_input *input, int code, struct pyi_result *result)
+{
+	const struct pyi_watch *watch = input->watch;
+
+	result->exit_code = code;
+	result->reason = PYI_REASON_EXITED;
+	if (code == 0)
+		return;
+	if (watch->has_uncaught)
+		result->reason = PYI_REASON_EXCEPTION;
+	if (code == 1 && is_memory_error(watch) && input->plan->limits.memory_bytes) {
+		result->reason = PYI_REASON_MEMORY;
+		result->exit_code = PYI_EXIT_MEMORY;
+	} else if (input->usage && input->usage->pids_refused) {
+		result->reason = PYI_REASON_PIDS;
+	}
+}
+
+/* Make a guest's path absolute as the guest started; false when it is nothing to look at. */
+static bool absolute_path(const struct pyi_plan *plan, const char *path, char *buf, size_t size)
+{
+	int n;
+
+	if (!path[0])
+		return false;
+	if (path[0] == '/')
+		n = snprintf(buf, size, "%s", path);
+	else
+		n = snprintf(buf, size, "%s/%s", strcmp(plan->cwd, "/") ? plan->cwd : "", path);
+	return n > 0 && (size_t)n < size && !strstr(buf, "/../") && !strstr(buf, "/./");
+}
+
+static unsigned int wanted_access(const struct pyi_report_msg *msg)
+{
+	return msg->flags & 1 ? PYI_WRITE : PYI_READ;
+}
+
+/* Private places of the sandbox: an error about them is the program's own affair. */
+static bool is_private_path(const char *path)
+{
+	static const char *const private[] = { "/tmp", "/proc", "/dev" };
+	size_t i;
+
+	for (i = 0; i < sizeof(private) / sizeof(private[0]); i++) {
+		if (pyi_policy_path_matches(private[i], path))
+			return true;
+	}
+	return false;
+}
+
+/* Does this reported error come from the policy? *ret_rule is NULL when the default decided. */
+static bool is_denial(const struct pyi_plan *plan, const struct pyi_report_msg *msg, char *path, size_t size,
+		      const struct pyi_fs_rule **ret_rule)
+{
+	struct stat st;
+
+	if (msg->errnum != EACCES && msg->errnum != EPERM && msg->errnum != ENOENT && msg->errnum != EROFS)
+		return false;
+	if (!absolute_path(plan, msg->path, path, size) || is_private_path(path))
+		return false;
+	if (pyi_policy_decide_fs(plan->policy, path, wanted_access(msg), ret_rule) != PYI_DENY)
+		return false;
+	/* What does not exist outside either was not denied (a new file is, by its directory). */
+	return msg->errnum != ENOENT || (msg->flags & 1) || lstat(path, &st) == 0;
+}
+
+static void add_fs_denial(const struct pyi_plan *plan, const struct pyi_report_msg *msg,
+			  struct pyi_result *result)
+{
+	char path[PATH_MAX], rule_text[PATH_MAX + 32], origin[PATH_MAX], at[1200];
+	struct pyi_denial denial = { .op = msg->flags & 1 ? "write" : "open", .is_claim = true };
+	const struct pyi_fs_rule *rule = NULL;
+
+	if (!is_denial(plan, msg, path, sizeof(path), &rule))
+		return;
+	if (rule) {
+		snprintf(rule_text, sizeof(rule_text), "fs: deny %s", rule->path);
+		if (rule->from.line)
+			snprintf(origin, sizeof(origin), "%s:%u", rule->from.file, rule->from.line);
+		else
+			snprintf(origin, sizeof(origin), "%s", rule->from.file);
+		denial.file = origin;
+	} else {
+		snprintf(rule_text, sizeof(rule_text), "fs: default");
+	}
+	denial.rule = rule_text;
+	denial.target = path;
+	denial.errnum = msg->errnum;
+	if (msg->file[0]) {
+		snprintf(at, sizeof(at), "%s:%u", msg->file, msg->line);
+		denial.at = at;
+	}
+	(void)pyi_result_add_denial(result, &denial);
+}
+
+static void format_address(const struct pyi_bpf_event *event, char *buf, size_t size)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	char text[INET6_ADDRSTRLEN] = "?";
+
+	if (memcmp(event->addr, mapped, sizeof(mapped)) == 0) {
+		inet_ntop(AF_INET, event->addr + 12, text, sizeof(text));
+		snprintf(buf, size, "%s%s:%u", event->proto == PYI_NET_UDP ? "udp://" : "", text, event->port);
+	} else {
+		inet_ntop(AF_INET6, event->addr, text, sizeof(text));
+		snprintf(buf, size, "%s[%s]:%u", event->proto == PYI_NET_UDP ? "udp://" : "", text, event->port);
+	}
+}
+
+static void add_net_denial(const struct pyi_plan *plan, const struct pyi_bpf_event *event,
+			   struct pyi_result *result)
+{
+	enum pyi_net_proto proto = event->proto == PYI_NET_UDP ? PYI_NET_UDP : PYI_NET_TCP;
+	char target[96], rule_text[512], origin[PATH_MAX];
+	struct pyi_denial denial = { .errnum = EPERM, .is_warning = event->is_warning };
+	const struct pyi_net_rule *rule = NULL;
+
+	denial.op = event->op == PYI_NET_BIND ? "bind" : "connect";
+	format_address(event, target, sizeof(target));
+	denial.target = target;
+	(void)pyi_policy_decide_net(plan->policy, (enum pyi_net_op)event->op, proto, NULL, event->addr,
+				    event->port, &rule);
+	if (rule) {
+		snprintf(rule_text, sizeof(rule_text), "net: %s %s",
+			 rule->verdict == PYI_WARN ? "warn" : "deny", rule->text);
+		if (rule->from.line)
+			snprintf(origin, sizeof(origin), "%s:%u", rule->from.file, rule->from.line);
+		else
+			snprintf(origin, sizeof(origin), "%s", rule->from.file);
+		denial.file = origin;
+	} else {
+		snprintf(rule_text, sizeof(rule_text), "net: default");
+	}
+	denial.rule = rule_text;
+	(void)pyi_result_add_denial(result, &denial);
+}
+
+void pyi_outcome_decide(const struct pyi_outcome_input *input, struct pyi_result *result)
+{
+	const struct pyi_watch *watch = input->watch;
+	size_t i;
+
+	if (watch->was_killed)
+		decide_killed(watch, result);
+	else if (!watch->has_exited)
+		/* init is gone without a word: only SIGKILL does that, from the kernel or from outside */
+		decide_signal(input, SIGKILL, result);
+	else if (WIFSIGNALED(watch->wait_status))
+		decide_signal(input, WTERMSIG(watch->wait_status), result);
+	else
+		decide_exit(input, WEXITSTATUS(watch->wait_status), result);
+
+	result->output_bytes = watch->output_bytes;
+	result->cpu_us = input->usage && input->usage->cpu_us ? input->usage->cpu_us : watch->cpu_us;
+	result->memory_peak_bytes = input->usage && input->usage->memory_peak_bytes ?
+				    input->usage->memory_peak_bytes : watch->max_rss_bytes;
+
+	for (i = 0; i < watch->n_oserrors; i++)
+		add_fs_denial(input->plan, &watch->oserrors[i], result);
+	for (i = 0; i < input->n_events; i++)
+		add_net_denial(input->plan, &input->events[i], result);
+	if (input->events_total > input->n_events) {
+		result->denials_dropped += input->events_total - input->n_events;
+		result->denials_total += input->events_total - input->n_events;
+	}
+	if (watch->oserrors_total > watch->n_oserrors)
+		result->denials_dropped += watch->oserrors_total - watch->n_oserrors;
+}
+
+static void explain_limit(const struct pyi_plan *plan, const struct pyi_result *result)
+{
+	char text[32];
+
+	switch (result->reason) {
+	case PYI_REASON_WALL_TIME:
+		pyi_log_error("the wall time of %s is over: --timeout raises it",
+			      pyi_format_duration(plan->limits.wall_time_ms, text));
+		break;
+	case PYI_REASON_CPU_TIME:
+		pyi_log_error("the CPU time of %s is spent: --cpu-time raises it",
+			      pyi_format_duration(plan->limits.cpu_time_ms, text));
+		break;
+	case PYI_REASON_MEMORY:
+		pyi_log_error("the memory limit of %s was reached: --memory raises it",
+			      pyi_format_size(plan->limits.memory_bytes, text));
+		break;
+	case PYI_REASON_OUTPUT:
+		pyi_log_error("the output limit of %s was reached: --output raises it",
+			      pyi_format_size(plan->limits.output_bytes, text));
+		break;
+	case PYI_REASON_PIDS:
+		pyi_log_error("the limit of %u processes and threads was hit: --pids raises it", plan->limits.pids);
+		break;
+	case PYI_REASON_POLICY:
+	case PYI_REASON_PANIC:
+		pyi_log_error("a forbidden system call ended the guest (on_violation)");
+		break;
+	default:
+		break;
+	}
+}
+
+/* The module of a refused import, if a file of that name lies beside the script. */
+static void explain_import(const struct pyi_outcome_input *input, const struct pyi_report_msg *msg)
+{
+	static const char *const endings[] = { ".py", "/__init__.py", "" };
+	char name[256], path[PATH_MAX];
+	struct stat st;
+	size_t i;
+
+	if (!input->script_dir || !msg->path[0] || strchr(msg->path, '/'))
+		return;
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(msg->path, "."), msg->path);
+	for (i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+		int n = snprintf(path, sizeof(path), "%s/%s%s", input->script_dir, name, endings[i]);
+
+		if (n < 0 || (size_t)n >= sizeof(path) || stat(path, &st))
+			continue;
+		pyi_log_note("module '%s' lies beside the script but is not granted: --allow-read %s", name,
+			     input->script_dir);
+		return;
+	}
+}
+
+static void explain_path(const struct pyi_plan *plan, const struct pyi_report_msg *msg)
+{
+	const char *flag = msg->flags & 1 ? "--allow-write" : "--allow-read";
+	const struct pyi_fs_rule *rule = NULL;
+	char path[PATH_MAX];
+
+	if (!is_denial(plan, msg, path, sizeof(path), &rule))
+		return;
+	if (!rule)
+		pyi_log_note("'%s' is not granted: %s %s", msg->path, flag, msg->path);
+	else if (rule->from.line)
+		pyi_log_note("'%s' is denied by 'deny: %s' (%s:%u)", msg->path, rule->path, rule->from.file,
+			     rule->from.line);
+	else
+		pyi_log_note("'%s' is denied by %s %s", msg->path, rule->from.file, rule->path);
+}
+
+static void explain_uncaught(const struct pyi_outcome_input *input)
+{
+	const struct pyi_report_msg *msg = &input->watch->uncaught;
+	const struct pyi_bpf_event *event;
+	char target[96];
+
+	if (strcmp(msg->name, "ModuleNotFoundError") == 0) {
+		explain_import(input, msg);
+		return;
+	}
+	if (!msg->errnum)
+		return;
+	if (msg->path[0]) {
+		explain_path(input->plan, msg);
+	} else if (input->n_events) {
+		event = &input->events[input->n_events - 1];
+		format_address(event, target, sizeof(target));
+		pyi_log_note("'%s' is not granted: --allow-net %s%s", target,
+			     event->op == PYI_NET_BIND ? "bind:" : "", target);
+	} else if ((msg->flags & 2) && !input->plan->n_net) {
+		pyi_log_note("the policy grants no network: --allow-net HOST:PORT");
+	}
+}
+
+/* With -v: each denial, with its rule. */
+static void explain_denials(const struct pyi_result *result)
+{
+	uint32_t i;
+
+	for (i = 0; i < result->n_denials; i++) {
+		const struct pyi_denial *denial = &result->denials[i];
+
+		pyi_log_verbose("%s %s '%s' by %s%s%s%s%s%s", denial->is_warning ? "warned:" : "denied:",
+				denial->op, denial->target, denial->rule, denial->file ? " (" : "",
+				denial->file ? denial->file : "", denial->file ? ")" : "",
+				denial->at ? " at " : "", denial->at ? denial->at : "");
+	}
+	if (result->denials_total > result->n_denials)
+		pyi_log_verbose("%llu more denials", (unsigned long long)(result->denials_total - result->n_denials));
+}
+
+void pyi_outcome_explain(const struct pyi_outcome_input *input, const struct pyi_result *result)
+{
+	explain_denials(result);
+	explain_limit(input->plan, result);
+	if (result->reason == PYI_REASON_EXCEPTION && input->watch->has_uncaught)
+		explain_uncaught(input);
+}

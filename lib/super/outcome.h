@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* From what was seen to what is said: reason, exit code, denials, and the line that names the missing grant. */
+#ifndef PYI_SUPER_OUTCOME_H
+#define PYI_SUPER_OUTCOME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct pyi_bpf_event;
+struct pyi_cgroup_usage;
+struct pyi_plan;
+struct pyi_result;
+struct pyi_watch;
+
+struct pyi_outcome_input {
+	const struct pyi_plan *plan;
+	const struct pyi_watch *watch;
+	const struct pyi_cgroup_usage *usage;	/* NULL without a cgroup */
+	const char *script_dir;			/* of a script, for refused imports beside it; NULL otherwise */
+	const struct pyi_bpf_event *events;	/* network denials */
+	size_t n_events;
+	unsigned long long events_total;
+};
+
+/* Fills reason, exit_code, signal, denials and figures of an initialised result. */
+void pyi_outcome_decide(const struct pyi_outcome_input *input, struct pyi_result *result);
+
+/* One line for a limit or a kill; for an uncaught error about something not granted, the line that names the flag. */
+void pyi_outcome_explain(const struct pyi_outcome_input *input, const struct pyi_result *result);
+
+#endif
