@@ -301,7 +301,7 @@ static void emit_leaf(struct build *b, const struct run *run)
 	case PYI_SC_NET:
 		return allow_if(b, spec->net_tcp || spec->net_udp);
 	case PYI_SC_LINK:
-		return allow_if(b, spec->make_links);
+		return ret(b, spec->make_links ? SECCOMP_RET_ALLOW : soft(EPERM));
 	case PYI_SC_OWN:
 		return ret(b, spec->namespaces ? SECCOMP_RET_ALLOW : soft(EPERM));
 	case PYI_SC_SELF:

@@ -4,7 +4,7 @@
  * as data, by the supervisor (pure), and installed by whoever must live under it.
  *
  * Two kinds of refusal. What no honest program tries is answered with EPERM, or ends the process with `kill`. What
- * libraries try and do without (clone3, openat2, io_uring, netlink, a terminal's ioctl on a file, ...) gets the errno
+ * programs try and do without (clone3, openat2, io_uring, netlink, symlinks, a terminal's ioctl, ...) gets the errno
  * they expect and never kills.
  */
 #ifndef PYI_KERNEL_SECCOMP_H

@@ -174,8 +174,8 @@ static const struct row rows[] = {
 	{ SYS_execve, { 0 }, { DENY, ALLOW, DENY, DENY, ALLOW, KILL, DENY } },
 	{ SYS_execveat, { 0 }, { DENY, ALLOW, DENY, DENY, ALLOW, KILL, DENY } },
 	{ SYS_memfd_create, { 0 }, { ALLOW, DENY, ALLOW, ALLOW, DENY, ALLOW, ALLOW } },
-	{ SYS_symlink, { 0 }, { DENY, ALLOW, DENY, DENY, DENY, KILL, DENY } },
-	{ SYS_symlinkat, { 0 }, { DENY, ALLOW, DENY, DENY, DENY, KILL, DENY } },
+	{ SYS_symlink, { 0 }, { DENY, ALLOW, DENY, DENY, DENY, DENY, DENY } },
+	{ SYS_symlinkat, { 0 }, { DENY, ALLOW, DENY, DENY, DENY, DENY, DENY } },
 
 	/* clone: threads and processes, no namespaces */
 	{ SYS_clone, { 0x3d0f00 }, ANY(ALLOW) },
