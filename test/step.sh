@@ -8,5 +8,6 @@ echo "==> $name"
 start=$(date +%s)
 "$@"
 code=$?
-echo "==> $name: $([ $code = 0 ] && echo done || echo "FAILED (exit $code)") in $(($(date +%s) - start)) s"
+if [ $code = 0 ]; then end="done"; else end="FAILED (exit $code)"; fi
+echo "==> $name: $end in $(($(date +%s) - start)) s"
 exit $code
