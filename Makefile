@@ -101,7 +101,8 @@ CFLAGS := -std=gnu17 -O2 -g -fno-pie $(WARN) $(HARDEN) -ffile-prefix-map=$(CURDI
 	-flto -fvisibility=hidden -fsanitize=cfi -fsanitize-cfi-icall-generalize-pointers
 LDFLAGS := -static -no-pie -fuse-ld=lld -flto -fsanitize=cfi -Wl,--build-id=sha1 -Wl,-z,relro,-z,now,-z,noexecstack
 endif
-PYTHON := $(CPYTHON)/python
+# The interpreter for the build itself; a fixed hash seed makes what it freezes reproducible.
+PYTHON := PYTHONHASHSEED=0 PYTHONHOME=$(CPYTHON) PYTHONPATH=$(CPYTHON)/lib $(CPYTHON)/python -S -P -B
 PYLIBS = $(CPYTHON)/libpython.a $(shell cat $(CPYTHON)/link)
 LIBS := -lbpf -lelf -lyaml -lcrypto -lzstd -lz -luuid -ldl -lm -lpthread
 
@@ -136,9 +137,9 @@ $(GEN)/templates.o: $(GEN)/templates.c
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # The standard library, compiled to code objects and frozen into the binary.
-$(GEN)/frozen_table.c $(GEN)/frozen.S &: lib/guest/freeze.py $(CPYTHON)/.complete
+$(GEN)/frozen_table.c $(GEN)/frozen.S &: $(wildcard lib/guest/*.py) $(CPYTHON)/.complete
 	@mkdir -p $(GEN)
-	$(PYTHON) -I -S lib/guest/freeze.py $(CPYTHON)/lib $(GEN)
+	$(PYTHON) lib/guest/freeze.py $(CPYTHON)/lib $(GEN)
 $(GEN)/frozen.o: $(GEN)/frozen.S
 	gcc -c -o $@ $<
 $(GEN)/frozen_table.o: $(GEN)/frozen_table.c
@@ -162,7 +163,7 @@ $(B)/helper/%: test/helper/%.c
 	gcc -std=gnu17 -O1 -g $(WARN) -D_GNU_SOURCE -Ilib -static -o $@ $< -lpthread
 
 # Fuzz targets: libFuzzer over the pure layers, with address and undefined-behaviour checks.
-FUZZ_LIB := $(wildcard lib/base/*.c lib/policy/*.c lib/wire/*.c lib/report/*.c lib/plan/*.c)
+FUZZ_LIB := $(wildcard lib/base/*.c lib/policy/*.c lib/wire/*.c lib/report/*.c lib/plan/*.c) lib/guest/spec.c
 $(B)/fuzz/%: test/fuzz/%.c $(FUZZ_LIB) $(GEN)/templates.c
 	@mkdir -p $(@D)
 	clang-19 $(CPPFLAGS) -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \

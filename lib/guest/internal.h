@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of lib/guest share. */
+#ifndef PYI_GUEST_INTERNAL_H
+#define PYI_GUEST_INTERNAL_H
+
+#include <linux/filter.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "guest/guest.h"
+#include "kernel/seccomp.h"
+
+struct pyi_err;
+
+/*
+ * A spec as read: `spec` points into the mapping and the arrays. The text is followed by a NUL in the mapping.
+ * pyi_guest_spec_release frees and unmaps; the guest itself keeps it to its end.
+ */
+struct pyi_guest_spec_map {
+	struct pyi_guest_spec spec;
+	struct pyi_seccomp seccomp;
+	const void *map; /* read-only pages of the memfd: the memory is not the guest's */
+	size_t map_len;
+	char **strings; /* backing of spec.args and spec.imports */
+};
+
+/* Check the seals, map and parse. -EINVAL for whatever pyi_guest_spec_write would not have written. */
+int pyi_guest_spec_read(int fd, struct pyi_guest_spec_map *ret_map, struct pyi_err *err);
+void pyi_guest_spec_release(struct pyi_guest_spec_map *map);
+
+/* Make the interpreter ready. No file is opened and no thread made. */
+int pyi_guest_python_start(struct pyi_err *err);
+
+/*
+ * The report pipe. pyi_guest_report_open moves it out of the way of the user's own descriptors; the others do nothing
+ * before it or once the guest's code has closed it. With the thread attached to the interpreter, except the error.
+ */
+void pyi_guest_report_open(int fd);
+void pyi_guest_report_error(const struct pyi_err *err);
+void pyi_guest_report_ready(void);
+void pyi_guest_report_uncaught(void); /* the exception that is set now; it stays set */
+
+/* From now on each OSError raised is told to the supervisor. 0, or -1 with a Python exception set. */
+int pyi_guest_report_oserrors(void);
+
+#endif

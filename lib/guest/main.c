@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest process from its exec to its end. Order matters:
+ *
+ *	1. read the spec (descriptor 3), take the report pipe (descriptor 4)
+ *	2. start the interpreter; sys.argv, sys.path, builtins, __main__ as python3 has them
+ *	3. the rest of the lock-down: not dumpable, MDWE, the system call filter
+ *	4. tell the supervisor that all is ready
+ *	5. the user's code, and an end as python3 would make it
+ *
+ * Nothing of the user's is parsed or run before step 5.
+ */
+#include <Python.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "guest/internal.h"
+#include "kernel/lockdown.h"
+#include "kernel/sandbox.h"
+
+enum { EXIT_SETUP = 125, EXIT_FLUSH = 120 };
+
+/* Of libpython, whose headers declare it for its own use only. */
+extern int _Py_HandleSystemExit(int *exitcode);
+
+/* The text in it is read until the very end, for tracebacks. */
+static struct pyi_guest_spec_map spec_map;
+
+/* ------------------------------------------------------------------------------------------------- sys */
+
+static PyObject *decode(const char *s)
+{
+	return PyUnicode_DecodeFSDefault(s);
+}
+
+/* sys.argv[0], as python3 sets it. */
+static const char *argv0(const struct pyi_guest_spec *spec)
+{
+	return spec->source == PYI_SOURCE_CODE	   ? "-c"
+	       : spec->source == PYI_SOURCE_MODULE ? "-m"
+						   : spec->name;
+}
+
+static int set_argv(const struct pyi_guest_spec *spec)
+{
+	PyObject *argv = PyList_New(1 + (Py_ssize_t)spec->n_args);
+	int ret = -1;
+
+	if (!argv)
+		return -1;
+	for (size_t i = 0; i <= spec->n_args; i++) {
+		PyObject *arg = decode(i ? spec->args[i - 1] : argv0(spec));
+
+		if (!arg)
+			goto out;
+		PyList_SET_ITEM(argv, i, arg);
+	}
+	ret = PySys_SetObject("argv", argv);
+out:
+	Py_DECREF(argv);
+	return ret;
+}
+
+static int set_path0(const struct pyi_guest_spec *spec)
+{
+	PyObject *path = PySys_GetObject("path"); /* borrowed */
+	PyObject *path0 = decode(spec->path0);
+	int ret = path && path0 ? PyList_Insert(path, 0, path0) : -1;
+
+	Py_XDECREF(path0);
+	return ret;
+}
+
+/* ------------------------------------------------------------------------------------------- _pyisolate */
+
+static int call(PyObject *module, const char *function, PyObject *arg)
+{
+	PyObject *f = PyObject_GetAttrString(module, function);
+	PyObject *result = !f ? NULL : arg ? PyObject_CallOneArg(f, arg) : PyObject_CallNoArgs(f);
+
+	Py_XDECREF(f);
+	Py_XDECREF(result);
+	return result ? 0 : -1;
+}
+
+static int restrict_imports(PyObject *helper, const struct pyi_guest_spec *spec)
+{
+	PyObject *names = PyList_New(0);
+	int ret = names ? 0 : -1;
+
+	for (size_t i = 0; !ret && i < spec->n_imports; i++) {
+		PyObject *name = decode(spec->imports[i]);
+
+		ret = name ? PyList_Append(names, name) : -1;
+		Py_XDECREF(name);
+	}
+	if (!ret)
+		ret = call(helper, "restrict_imports", names);
+	Py_XDECREF(names);
+	return ret;
+}
+
+/* __file__, __cached__ and a loader that has the source, as for `python3 SCRIPT`. */
+static int set_script(PyObject *helper, PyObject *globals, PyObject *filename,
+		      const struct pyi_guest_spec *spec)
+{
+	PyObject *text = PyMemoryView_FromMemory((char *)spec->text, spec->text_len, PyBUF_READ);
+	PyObject *loader = text ? PyObject_CallMethod(helper, "ScriptLoader", "OO", filename, text)
+				: NULL;
+	int ret = -1;
+
+	if (loader && !PyDict_SetItemString(globals, "__file__", filename) &&
+	    !PyDict_SetItemString(globals, "__cached__", Py_None) &&
+	    !PyDict_SetItemString(globals, "__loader__", loader))
+		ret = 0;
+	Py_XDECREF(text);
+	Py_XDECREF(loader);
+	return ret;
+}
+
+static int prepare(PyObject *helper, const struct pyi_guest_spec *spec)
+{
+	if (set_argv(spec) || set_path0(spec) || call(helper, "site", NULL))
+		return -1;
+	if (spec->imports && restrict_imports(helper, spec))
+		return -1;
+	if (spec->report_oserrors && pyi_guest_report_oserrors())
+		return -1;
+	return 0;
+}
+
+static int lock_down(const struct pyi_guest_spec *spec, struct pyi_err *err)
+{
+	int ret = pyi_lockdown_not_dumpable(err);
+
+	if (!ret && spec->mdwe)
+		ret = pyi_lockdown_mdwe(err);
+	if (!ret && spec->seccomp)
+		ret = pyi_seccomp_install(spec->seccomp->insns, spec->seccomp->n, err);
+	return ret;
+}
+
+/* ------------------------------------------------------------------------------------------- user's code */
+
+/* Let tracebacks show lines of a -c program, as python3 does since 3.13. */
+static int register_source(PyObject *code, PyObject *text, PyObject *name)
+{
+	PyObject *linecache = PyImport_ImportModule("linecache");
+	PyObject *result = NULL;
+
+	if (linecache)
+		result = PyObject_CallMethod(linecache, "_register_code", "OOO", code, text, name);
+	Py_XDECREF(linecache);
+	Py_XDECREF(result);
+	return result ? 0 : -1;
+}
+
+static PyObject *run_command(PyObject *globals, const struct pyi_guest_spec *spec)
+{
+	PyObject *text = PyUnicode_DecodeUTF8(spec->text, spec->text_len, "surrogateescape");
+	PyObject *bytes = text ? PyUnicode_AsUTF8String(text) : NULL;
+	PyObject *name = PyUnicode_FromString("<string>");
+	PyCompilerFlags flags = { .cf_flags = PyCF_IGNORE_COOKIE,
+				  .cf_feature_version = PY_MINOR_VERSION };
+	PyObject *code = NULL, *result = NULL;
+
+	if (!bytes)
+		PySys_WriteStderr("Unable to decode the command from the command line:\n");
+	else if (name)
+		code = Py_CompileStringObject(PyBytes_AS_STRING(bytes), name, Py_file_input, &flags, -1);
+	if (code && !register_source(code, text, name))
+		result = PyEval_EvalCode(code, globals, globals);
+	Py_XDECREF(text);
+	Py_XDECREF(bytes);
+	Py_XDECREF(name);
+	Py_XDECREF(code);
+	return result;
+}
+
+static PyObject *run_text(PyObject *helper, PyObject *globals, const struct pyi_guest_spec *spec)
+{
+	bool is_script = spec->source == PYI_SOURCE_SCRIPT;
+	PyObject *filename = decode(is_script ? spec->name : "<stdin>");
+	PyObject *code = NULL, *result = NULL;
+
+	if (!filename || (is_script && set_script(helper, globals, filename, spec)))
+		goto out;
+	if (memchr(spec->text, '\0', spec->text_len)) {
+		PyErr_SetString(PyExc_SyntaxError, "source code cannot contain null bytes");
+		PyErr_SyntaxLocationObject(filename, 1, 0);
+		goto out;
+	}
+	code = Py_CompileStringObject(spec->text, filename, Py_file_input, NULL, -1);
+	if (code)
+		result = PyEval_EvalCode(code, globals, globals);
+	if (is_script) {
+		/* python3 takes them away before atexit functions run. */
+		PyObject *exc = PyErr_GetRaisedException();
+
+		PyDict_PopString(globals, "__file__", NULL);
+		PyDict_PopString(globals, "__cached__", NULL);
+		PyErr_SetRaisedException(exc);
+	}
+out:
+	Py_XDECREF(code);
+	Py_XDECREF(filename);
+	return result;
+}
+
+static PyObject *run(PyObject *helper, const struct pyi_guest_spec *spec)
+{
+	PyObject *module = PyImport_AddModuleRef("__main__");
+	PyObject *result = NULL;
+
+	if (!module)
+		return NULL;
+	if (spec->source == PYI_SOURCE_MODULE)
+		result = PyObject_CallMethod(helper, "run_module", "N", decode(spec->name));
+	else if (spec->source == PYI_SOURCE_CODE)
+		result = run_command(PyModule_GetDict(module), spec);
+	else
+		result = run_text(helper, PyModule_GetDict(module), spec);
+	Py_DECREF(module);
+	return result;
+}
+
+/* Print the exception that is set, as python3 does, and say which exit code it makes. */
+static int end_with_exception(bool *ret_interrupted)
+{
+	int code = 1;
+
+	*ret_interrupted = PyErr_Occurred() == PyExc_KeyboardInterrupt;
+	if (_Py_HandleSystemExit(&code))
+		return code;
+	pyi_guest_report_uncaught();
+	PyErr_Print();
+	return 1;
+}
+
+/* A shell that sees death by SIGINT knows that the user pressed ^C. */
+static int end_by_sigint(void)
+{
+	signal(SIGINT, SIG_DFL);
+	kill(getpid(), SIGINT);
+	return 128 + SIGINT;
+}
+
+static int run_to_end(PyObject *helper, const struct pyi_guest_spec *spec)
+{
+	PyObject *result = run(helper, spec);
+	bool interrupted = false;
+	int code = 0;
+
+	Py_DECREF(helper);
+	if (!result)
+		code = end_with_exception(&interrupted);
+	Py_XDECREF(result);
+	if (Py_FinalizeEx() < 0)
+		code = EXIT_FLUSH;
+	return interrupted ? end_by_sigint() : code;
+}
+
+/* ------------------------------------------------------------------------------------------------ start */
+
+static int python_error(struct pyi_err *err, const char *what)
+{
+	PyErr_Print();
+	return pyi_err_set(err, ENOEXEC, "the guest's interpreter failed: %s", what);
+}
+
+static int make_ready(PyObject **ret_helper, struct pyi_err *err)
+{
+	int ret = pyi_guest_spec_read(PYI_GUEST_SPEC_FD, &spec_map, err);
+
+	close(PYI_GUEST_SPEC_FD);
+	if (!ret)
+		ret = pyi_guest_python_start(err);
+	if (ret)
+		return ret;
+	*ret_helper = PyImport_ImportModule("_pyisolate");
+	if (!*ret_helper || prepare(*ret_helper, &spec_map.spec))
+		return python_error(err, "cannot prepare for the user's code");
+	return lock_down(&spec_map.spec, err);
+}
+
+int pyi_guest_main(void)
+{
+	struct pyi_err err = { .errnum = 0 };
+	PyObject *helper = NULL;
+
+	pyi_guest_report_open(PYI_GUEST_REPORT_FD);
+	if (make_ready(&helper, &err)) {
+		pyi_guest_report_error(&err);
+		return EXIT_SETUP;
+	}
+	pyi_guest_report_ready();
+	return run_to_end(helper, &spec_map.spec);
+}

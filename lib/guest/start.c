@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Make an interpreter that reads nothing from the file system: configuration, path set-up and the standard library
+ * all come out of the binary. Single-threaded, no descriptors left open: a process image can be taken afterwards.
+ */
+#include <Python.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "base/err.h"
+#include "guest/internal.h"
+
+extern const struct _frozen pyi_frozen_modules[];
+
+/* Of the mimalloc inside libpython, whose header is not installed. */
+extern void mi_option_set(int option, long value);
+enum { MI_OPTION_EAGER_COMMIT = 3, MI_OPTION_ARENA_EAGER_COMMIT = 4, MI_OPTION_ARENA_RESERVE = 23 };
+
+/*
+ * CPython's own path configuration (getpath.o in libpython.a) looks for the standard library on disk. Every path is
+ * set in make_config(), so there is nothing to compute; defining its two entry points here keeps that object out of
+ * the link, as CPython's own bootstrap does.
+ */
+PyStatus _PyConfig_InitPathConfig(PyConfig *config, int compute_path_config);
+PyObject *_Py_Get_Getpath_CodeObject(void);
+
+PyStatus _PyConfig_InitPathConfig(PyConfig *config, int compute_path_config)
+{
+	return PyStatus_Ok();
+}
+
+PyObject *_Py_Get_Getpath_CodeObject(void)
+{
+	PyErr_SetString(PyExc_NotImplementedError, "paths are not computed");
+	return NULL;
+}
+
+/*
+ * Memory has to be asked for in small pieces: an arena of 1 GiB would count against RLIMIT_DATA at once, and so would
+ * each thread's stack. Without a limit the defaults are faster.
+ */
+static void fit_memory_limit(void)
+{
+	struct rlimit limit;
+	size_t stack;
+	pthread_attr_t attr;
+
+	mi_option_set(MI_OPTION_ARENA_RESERVE, 0);
+	if (getrlimit(RLIMIT_DATA, &limit) || limit.rlim_cur == RLIM_INFINITY)
+		return;
+	mi_option_set(MI_OPTION_ARENA_EAGER_COMMIT, 0);
+	mi_option_set(MI_OPTION_EAGER_COMMIT, 0);
+	stack = limit.rlim_cur / 32;
+	if (stack >= 8 << 20 || pthread_attr_init(&attr))
+		return;
+	if (stack < 1 << 20)
+		stack = 1 << 20;
+	if (!pthread_attr_setstacksize(&attr, stack & ~(size_t)0xffff))
+		pthread_setattr_default_np(&attr);
+	pthread_attr_destroy(&attr);
+}
+
+static int status_error(struct pyi_err *err, PyStatus status)
+{
+	return pyi_err_set(err, ENOEXEC, "the interpreter cannot start: %s%s%s",
+			   status.func ? status.func : "", status.func ? ": " : "",
+			   status.err_msg ? status.err_msg : "unknown reason");
+}
+
+static int preinitialise(struct pyi_err *err)
+{
+	PyPreConfig config;
+	PyStatus status;
+
+	PyPreConfig_InitIsolatedConfig(&config);
+	/* UTF-8 mode: what python3 does by itself in the C locale, the only one there is without locale files. */
+	config.utf8_mode = 1;
+	status = Py_PreInitialize(&config);
+	return PyStatus_Exception(status) ? status_error(err, status) : 0;
+}
+
+static PyStatus set_paths(PyConfig *config)
+{
+	const struct {
+		wchar_t **field;
+		const wchar_t *value;
+	} paths[] = {
+		{ &config->program_name, L"python3" },
+		/* Nothing in the sandbox could be executed as another interpreter. */
+		{ &config->executable, L"" },
+		{ &config->base_executable, L"" },
+		{ &config->prefix, L"/usr" },
+		{ &config->base_prefix, L"/usr" },
+		{ &config->exec_prefix, L"/usr" },
+		{ &config->base_exec_prefix, L"/usr" },
+		{ &config->platlibdir, L"lib" },
+	};
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		PyStatus status = PyConfig_SetString(config, paths[i].field, paths[i].value);
+
+		if (PyStatus_Exception(status))
+			return status;
+	}
+	config->module_search_paths_set = 1; /* and empty */
+	return PyStatus_Ok();
+}
+
+static PyStatus initialise(PyConfig *config)
+{
+	PyStatus status;
+
+	PyConfig_InitIsolatedConfig(config);
+	config->isolated = 0; /* it would force safe_path, which changes sys.path of pdb, trace and others */
+	config->safe_path = 0;
+	config->site_import = 0; /* it looks for directories; _pyisolate makes its builtins */
+	config->install_signal_handlers = 1;
+	config->configure_c_stdio = 1;
+	config->buffered_stdio = 1;
+	config->pathconfig_warnings = 0;
+	config->write_bytecode = 0; /* nothing is left behind in granted directories unasked */
+	status = set_paths(config);
+	if (PyStatus_Exception(status))
+		return status;
+	return Py_InitializeFromConfig(config);
+}
+
+int pyi_guest_python_start(struct pyi_err *err)
+{
+	PyConfig config;
+	PyStatus status;
+	int ret;
+
+	fit_memory_limit();
+	PyImport_FrozenModules = pyi_frozen_modules;
+	ret = preinitialise(err);
+	if (ret)
+		return ret;
+	status = initialise(&config);
+	PyConfig_Clear(&config);
+	return PyStatus_Exception(status) ? status_error(err, status) : 0;
+}
+
+const char *pyi_guest_python_version(void)
+{
+	return PY_VERSION;
+}
+
+bool pyi_guest_is_free_threaded(void)
+{
+#ifdef Py_GIL_DISABLED
+	return true;
+#else
+	return false;
+#endif
+}
