@@ -84,7 +84,8 @@ UNIT_BIN := $(UNIT_SRC:test/unit/%.c=$(B)/unit/%)
 FUZZ_SRC := $(wildcard test/fuzz/*.c)
 FUZZ_BIN := $(FUZZ_SRC:test/fuzz/%.c=$(B)/fuzz/%)
 HELPER_SRC := $(wildcard test/helper/*.c)
-HELPER_BIN := $(HELPER_SRC:test/helper/%.c=$(B)/helper/%)
+HELPER_BIN := $(HELPER_SRC:test/helper/%.c=$(B)/helper/%) $(B)/helper/cfi-on $(B)/helper/cfi-off
+CFI_FLAGS := -flto -fvisibility=hidden -fsanitize=cfi -fsanitize-cfi-icall-generalize-pointers
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
 	-Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-format-nonliteral -Wimplicit-fallthrough \
@@ -98,7 +99,7 @@ LDFLAGS := -static -no-pie -Wl,--build-id=sha1 -Wl,-z,relro,-z,now,-z,noexecstac
 else
 CC := clang-19
 CFLAGS := -std=gnu17 -O2 -g -fno-pie $(WARN) $(HARDEN) -ffile-prefix-map=$(CURDIR)/= \
-	-flto -fvisibility=hidden -fsanitize=cfi -fsanitize-cfi-icall-generalize-pointers
+	$(CFI_FLAGS)
 LDFLAGS := -static -no-pie -fuse-ld=lld -flto -fsanitize=cfi -Wl,--build-id=sha1 -Wl,-z,relro,-z,now,-z,noexecstack
 endif
 # The interpreter for the build itself; a fixed hash seed makes what it freezes reproducible.
@@ -161,6 +162,14 @@ $(B)/unit/%: test/unit/%.c $(UNIT_OBJ)
 $(B)/helper/%: test/helper/%.c
 	@mkdir -p $(@D)
 	gcc -std=gnu17 -O1 -g $(WARN) -D_GNU_SOURCE -Ilib -static -o $@ $< -lpthread
+
+# The proof that CFI works: one program with the release build's flags and one without.
+$(B)/helper/cfi-on: test/cfi/victim.c
+	@mkdir -p $(@D)
+	clang-19 -std=gnu17 -O2 $(WARN) $(CFI_FLAGS) -fuse-ld=lld -static -o $@ $<
+$(B)/helper/cfi-off: test/cfi/victim.c
+	@mkdir -p $(@D)
+	clang-19 -std=gnu17 -O2 $(WARN) -fuse-ld=lld -static -o $@ $<
 
 # Fuzz targets: libFuzzer over the pure layers, with address and undefined-behaviour checks.
 FUZZ_LIB := $(wildcard lib/base/*.c lib/policy/*.c lib/wire/*.c lib/report/*.c lib/plan/*.c) lib/guest/spec.c
