@@ -38,7 +38,8 @@ enum {
 
 struct pyi_fs_rule {
 	enum pyi_verdict verdict;
-	unsigned int access;	/* of what is allowed; all bits for deny and warn */
+	/* What is allowed; all bits for deny and warn, but PYI_EXEC alone for those of `exec:` and --deny-run. */
+	unsigned int access;
 	char *path;		/* absolute, no '.', '..', '//' or trailing '/'; may hold * ? [..] ** */
 	bool is_glob;
 	struct pyi_origin from;

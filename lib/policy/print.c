@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The effective policy as YAML, in one canonical form: it parses to the same policy again, and its SHA-256 is the
+ * policy's digest. Every string is quoted, so nothing a rule holds can become another rule.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/parse.h"
+#include "policy/internal.h"
+
+/* Characters YAML does not take raw, or that would fold or hide. */
+static bool needs_escape(uint32_t code)
+{
+	return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029 ||
+	       code == 0xfeff || (code >= 0x202a && code <= 0x202e) ||
+	       (code >= 0x2066 && code <= 0x2069) || code == 0xfffe || code == 0xffff;
+}
+
+static void add_quoted(struct pyi_buf *out, const char *text)
+{
+	size_t len = strlen(text), n;
+	uint32_t code;
+
+	pyi_buf_putc(out, '"');
+	for (; len; text += n, len -= n) {
+		n = pyi_utf8_next(text, len, &code);
+		if (!n) {
+			n = 1;
+			pyi_buf_puts(out, "\\uFFFD");
+		} else if (code == '"' || code == '\\') {
+			pyi_buf_printf(out, "\\%c", (char)code);
+		} else if (code == '\n') {
+			pyi_buf_puts(out, "\\n");
+		} else if (code == '\t') {
+			pyi_buf_puts(out, "\\t");
+		} else if (needs_escape(code)) {
+			pyi_buf_printf(out, "\\u%04" PRIX32, code);
+		} else {
+			pyi_buf_add(out, text, n);
+		}
+	}
+	pyi_buf_putc(out, '"');
+}
+
+/* Ends the line; a file's name may hold anything, a comment must stay one. */
+static void end_rule(struct pyi_buf *out, const struct pyi_origin *from, bool with_origins)
+{
+	if (with_origins) {
+		pyi_buf_puts(out, "  # ");
+		for (const char *c = from->file; *c; c++)
+			pyi_buf_putc(out, (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c);
+		if (from->line)
+			pyi_buf_printf(out, ":%u", from->line);
+	}
+	pyi_buf_putc(out, '\n');
+}
+
+static void add_rule(struct pyi_buf *out, const char *key, const char *value,
+		     const struct pyi_origin *from, bool with_origins)
+{
+	pyi_buf_printf(out, "  - %s: ", key);
+	add_quoted(out, value);
+	end_rule(out, from, with_origins);
+}
+
+static bool is_exec_only(const struct pyi_fs_rule *rule)
+{
+	return rule->verdict != PYI_ALLOW && rule->access == PYI_EXEC;
+}
+
+static const char *fs_key(const struct pyi_fs_rule *rule)
+{
+	if (rule->verdict != PYI_ALLOW)
+		return rule->verdict == PYI_DENY ? "deny" : "warn";
+	return rule->access & PYI_WRITE ? "write" : rule->access & PYI_EXEC ? "exec" : "read";
+}
+
+static void print_fs(const struct pyi_policy *p, bool exec_only, bool with_origins, struct pyi_buf *out)
+{
+	bool has_title = false;
+
+	for (size_t i = 0; i < p->n_fs; i++) {
+		const struct pyi_fs_rule *rule = &p->fs[i];
+
+		if (is_exec_only(rule) != exec_only)
+			continue;
+		if (!has_title)
+			pyi_buf_puts(out, exec_only ? "exec:\n" : "fs:\n");
+		has_title = true;
+		add_rule(out, fs_key(rule), rule->path, &rule->from, with_origins);
+	}
+}
+
+static void print_net(const struct pyi_policy *p, bool with_origins, struct pyi_buf *out)
+{
+	for (size_t i = 0; i < p->n_net; i++) {
+		const struct pyi_net_rule *rule = &p->net[i];
+		_cleanup_buf struct pyi_buf text = PYI_BUF_INIT;
+
+		if (i == 0)
+			pyi_buf_puts(out, "net:\n");
+		pyi_address_print(rule, &text);
+		add_rule(out,
+			 rule->verdict == PYI_DENY   ? "deny"
+			 : rule->verdict == PYI_WARN ? "warn"
+			 : rule->ops == PYI_NET_BIND ? "bind"
+						     : "connect",
+			 pyi_buf_str(&text), &rule->from, with_origins);
+		out->failed = out->failed || text.failed;
+	}
+}
+
+static void print_env(const struct pyi_policy *p, bool with_origins, struct pyi_buf *out)
+{
+	for (size_t i = 0; i < p->n_env; i++) {
+		const struct pyi_env_rule *rule = &p->env[i];
+		_cleanup_buf struct pyi_buf text = PYI_BUF_INIT;
+
+		if (i == 0)
+			pyi_buf_puts(out, "env:\n");
+		pyi_buf_puts(&text, rule->name);
+		if (rule->kind == PYI_ENV_SET) {
+			pyi_buf_putc(&text, '=');
+			pyi_buf_puts(&text, rule->value);
+		}
+		add_rule(out,
+			 rule->kind == PYI_ENV_SET    ? "set"
+			 : rule->kind == PYI_ENV_PASS ? "pass"
+						      : "deny",
+			 pyi_buf_str(&text), &rule->from, with_origins);
+		out->failed = out->failed || text.failed;
+	}
+}
+
+static void print_imports(const struct pyi_policy *p, struct pyi_buf *out)
+{
+	if (!p->has_imports)
+		return;
+	pyi_buf_puts(out, p->n_imports ? "imports:\n" : "imports: []\n");
+	for (size_t i = 0; i < p->n_imports; i++) {
+		pyi_buf_puts(out, "  - ");
+		add_quoted(out, p->imports[i]);
+		pyi_buf_putc(out, '\n');
+	}
+}
+
+static void print_limit(struct pyi_buf *out, bool *has_title, const char *key, const char *value)
+{
+	if (!*has_title)
+		pyi_buf_puts(out, "limits:\n");
+	*has_title = true;
+	pyi_buf_printf(out, "  %s: %s\n", key, value);
+}
+
+static void print_limits(const struct pyi_limits *l, struct pyi_buf *out)
+{
+	bool has_title = false;
+	char buf[32];
+
+	if (l->memory_bytes)
+		print_limit(out, &has_title, "memory", pyi_format_size(l->memory_bytes, buf));
+	if (l->cpu_permille)
+		print_limit(out, &has_title, "cpu", pyi_format_cpu(l->cpu_permille, buf));
+	if (l->cpu_time_ms)
+		print_limit(out, &has_title, "cpu_time", pyi_format_duration(l->cpu_time_ms, buf));
+	if (l->wall_time_ms)
+		print_limit(out, &has_title, "wall_time", pyi_format_duration(l->wall_time_ms, buf));
+	if (l->pids) {
+		snprintf(buf, sizeof(buf), "%" PRIu32, l->pids);
+		print_limit(out, &has_title, "pids", buf);
+	}
+	if (l->open_files) {
+		snprintf(buf, sizeof(buf), "%" PRIu32, l->open_files);
+		print_limit(out, &has_title, "open_files", buf);
+	}
+	if (l->output_bytes)
+		print_limit(out, &has_title, "output", pyi_format_size(l->output_bytes, buf));
+	if (l->tmp_bytes)
+		print_limit(out, &has_title, "tmp", pyi_format_size(l->tmp_bytes, buf));
+}
+
+void pyi_policy_print(const struct pyi_policy *p, bool with_origins, struct pyi_buf *out)
+{
+	static const char *const violations[] = { "errno", "kill", "panic" };
+
+	pyi_buf_printf(out, "version: 1\non_violation: %s\n", violations[p->on_violation]);
+	print_fs(p, false, with_origins, out);
+	print_fs(p, true, with_origins, out);
+	print_net(p, with_origins, out);
+	print_env(p, with_origins, out);
+	print_imports(p, out);
+	print_limits(&p->limits, out);
+}
