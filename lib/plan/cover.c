@@ -92,8 +92,8 @@ bool pyi_cover_has_below(const struct pyi_cover *cover, const char *path)
 }
 
 /* What the rules at one path say: union of what they allow; a deny (or warn, outside dev) wins over all of it. */
-static int add_grant(struct pyi_build *b, struct pyi_cover_node *node, const struct pyi_grant *grant,
-		     struct pyi_err *err)
+static int add_grant(struct pyi_build *b, struct pyi_cover_node *node,
+		     const struct pyi_grant *grant, struct pyi_err *err)
 {
 	char origin[PYI_ORIGIN_MAX];
 
@@ -102,9 +102,9 @@ static int add_grant(struct pyi_build *b, struct pyi_cover_node *node, const str
 		node->access |= PYI_READ;
 		if (!node->rule)
 			node->rule = grant->rule;
-		return pyi_build_warn(b, err, "%s: 'warn: %s' is let through without a record of each use",
-				      grant->rule ? pyi_build_origin(&grant->rule->from, origin) : "",
-				      grant->path);
+		return pyi_build_warn(
+			b, err, "%s: 'warn: %s' is let through without a record of each use",
+			grant->rule ? pyi_build_origin(&grant->rule->from, origin) : "", grant->path);
 	}
 	if (grant->verdict != PYI_ALLOW) {
 		if (!node->is_denied || !node->rule)
@@ -135,8 +135,8 @@ static int check_grant(const struct pyi_grant *grant, struct pyi_err *err)
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(own_trees); i++) {
 		bool is_proc = !strcmp(own_trees[i], "/proc");
 
-		if (!(is_proc ? pyi_path_is_within(grant->path, own_trees[i]) :
-				!strcmp(grant->path, own_trees[i])))
+		if (!(is_proc ? pyi_path_is_within(grant->path, own_trees[i])
+			      : !strcmp(grant->path, own_trees[i])))
 			continue;
 		if (!grant->rule || grant->rule->from.is_template)
 			return 1;
@@ -151,10 +151,11 @@ static int check_grant(const struct pyi_grant *grant, struct pyi_err *err)
 			   grant->rule ? pyi_build_origin(&grant->rule->from, origin) : "");
 }
 
-static int sort_grants(const struct pyi_grants *grants, const struct pyi_grant ***ret_sorted, size_t *ret_n,
-		       struct pyi_err *err)
+static int sort_grants(const struct pyi_grants *grants, const struct pyi_grant ***ret_sorted,
+		       size_t *ret_n, struct pyi_err *err)
 {
-	_cleanup_free const struct pyi_grant **sorted = calloc(grants->n + 1, sizeof(const struct pyi_grant *));
+	_cleanup_free const struct pyi_grant **sorted = calloc(grants->n + 1,
+							       sizeof(const struct pyi_grant *));
 	size_t n = 0;
 
 	if (!sorted)
@@ -174,14 +175,16 @@ static int sort_grants(const struct pyi_grants *grants, const struct pyi_grant *
 }
 
 /* Hand down what is above. */
-static int settle(struct pyi_build *b, struct pyi_cover *cover, struct pyi_cover_node *node, struct pyi_err *err)
+static int settle(struct pyi_build *b, struct pyi_cover *cover, struct pyi_cover_node *node,
+		  struct pyi_err *err)
 {
-	const struct pyi_cover_node *above = node->parent == PYI_COVER_NONE ? NULL : &cover->v[node->parent];
+	const struct pyi_cover_node *above = node->parent == PYI_COVER_NONE ? NULL
+									    : &cover->v[node->parent];
 	char origin[PYI_ORIGIN_MAX], above_origin[PYI_ORIGIN_MAX];
 
 	if (above && above->is_denied) {
-		if (node->access && !node->is_denied && node->rule && !node->rule->from.is_template &&
-		    above->rule) {
+		if (node->access && !node->is_denied && node->rule &&
+		    !node->rule->from.is_template && above->rule) {
 			int r = pyi_build_warn(b, err, "%s: '%s' is not granted: %s denies '%s'",
 					       pyi_build_origin(&node->rule->from, origin), node->path,
 					       pyi_build_origin(&above->rule->from, above_origin),

@@ -55,7 +55,8 @@ static bool is_denying(const struct pyi_build *b, const struct pyi_fs_rule *rule
 }
 
 /* Refuse in hardened mode, else warn. */
-static int inexact(struct pyi_build *b, const struct pyi_fs_rule *rule, const char *what, struct pyi_err *err)
+static int inexact(struct pyi_build *b, const struct pyi_fs_rule *rule, const char *what,
+		   struct pyi_err *err)
 {
 	char origin[PYI_ORIGIN_MAX];
 
@@ -86,8 +87,8 @@ static int check_deny_glob(struct pyi_build *b, const struct pyi_fs_rule *rule, 
 
 	if (!node)
 		return 0;
-	snprintf(what, sizeof(what), "'deny: %s' cannot hold for new files in the writable '%s'", rule->path,
-		 node->path);
+	snprintf(what, sizeof(what), "'deny: %s' cannot hold for new files in the writable '%s'",
+		 rule->path, node->path);
 	return inexact(b, rule, what, err);
 }
 
@@ -110,7 +111,8 @@ static int check_deny_missing(struct pyi_build *b, const struct pyi_fs_rule *rul
 		node = &b->cover->v[node->parent];
 	if (!node || !(node->access & PYI_WRITE))
 		return 0;
-	snprintf(what, sizeof(what), "'deny: %s' does not exist, and in the writable '%s' the guest could make it",
+	snprintf(what, sizeof(what),
+		 "'deny: %s' does not exist, and in the writable '%s' the guest could make it",
 		 path, node->path);
 	return inexact(b, rule, what, err);
 }
@@ -130,7 +132,8 @@ static int check_write_glob(struct pyi_build *b, const struct pyi_fs_rule *rule,
 	node = pyi_cover_find(b->cover, top);
 	if (node && (node->access & PYI_WRITE))
 		return 0;
-	snprintf(what, sizeof(what), "'write: %s' holds only for files that exist when the sandbox starts", rule->path);
+	snprintf(what, sizeof(what),
+		 "'write: %s' holds only for files that exist when the sandbox starts", rule->path);
 	return inexact(b, rule, what, err);
 }
 
@@ -144,12 +147,13 @@ static int check_without_namespaces(struct pyi_build *b, struct pyi_err *err)
 
 		if (!node->is_denied || !node->above || node->kind == PYI_PATH_MISSING || !node->rule)
 			continue;
-		return pyi_err_set(err, EOPNOTSUPP,
-				   "%s: 'deny: %s' inside what %s grants needs namespaces, which are missing here (%s)",
-				   pyi_build_origin(&node->rule->from, origin), node->path,
-				   node->above_rule ? pyi_build_origin(&node->above_rule->from, above) :
-						      "the built-in list",
-				   b->plan->layers[PYI_LAYER_NAMESPACES].why);
+		return pyi_err_set(
+			err, EOPNOTSUPP,
+			"%s: 'deny: %s' inside what %s grants needs namespaces, which are missing here (%s)",
+			pyi_build_origin(&node->rule->from, origin), node->path,
+			node->above_rule ? pyi_build_origin(&node->above_rule->from, above)
+					 : "the built-in list",
+			b->plan->layers[PYI_LAYER_NAMESPACES].why);
 	}
 	return 0;
 }
@@ -164,7 +168,8 @@ int pyi_cover_check_exact(struct pyi_build *b, struct pyi_err *err)
 		const struct pyi_fs_rule *rule = &b->policy->fs[i];
 
 		if (is_denying(b, rule))
-			r = rule->is_glob ? check_deny_glob(b, rule, err) : check_deny_missing(b, rule, err);
+			r = rule->is_glob ? check_deny_glob(b, rule, err)
+					  : check_deny_missing(b, rule, err);
 		else if (rule->verdict == PYI_ALLOW && rule->is_glob && (rule->access & PYI_WRITE))
 			r = check_write_glob(b, rule, err);
 	}

@@ -13,10 +13,12 @@
  * Variables that make a loader, a shell or an interpreter run or find other code. A trailing '*' stands for a family.
  */
 static const char *const steering[] = {
-	"LD_*",	       "PYTHON*",   "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH",	   "NLSPATH",
-	"BASH_ENV",    "BASH_FUNC_*", "ENV",	      "SHELLOPTS",  "BASHOPTS",	   "IFS",
-	"PS4",	       "PROMPT_COMMAND", "PERL5*",    "PERLLIB",    "RUBYOPT",	   "RUBYLIB",
-	"NODE_*",      "JAVA_TOOL_OPTIONS", "GIT_*",  "TMPDIR",	    "HOSTALIASES", "RES_OPTIONS",
+	"LD_*",	   "PYTHON*",	     "GLIBC_TUNABLES", "GCONV_PATH",
+	"LOCPATH", "NLSPATH",	     "BASH_ENV",       "BASH_FUNC_*",
+	"ENV",	   "SHELLOPTS",	     "BASHOPTS",       "IFS",
+	"PS4",	   "PROMPT_COMMAND", "PERL5*",	       "PERLLIB",
+	"RUBYOPT", "RUBYLIB",	     "NODE_*",	       "JAVA_TOOL_OPTIONS",
+	"GIT_*",   "TMPDIR",	     "HOSTALIASES",    "RES_OPTIONS",
 };
 
 static bool pattern_matches(const char *pattern, const char *name, size_t name_len)
@@ -65,8 +67,8 @@ static size_t find(const struct pyi_plan *plan, size_t n, const char *name, size
 	return i;
 }
 
-static int put(struct pyi_plan *plan, size_t *n, const char *name, size_t name_len, const char *value,
-	       struct pyi_err *err)
+static int put(struct pyi_plan *plan, size_t *n, const char *name, size_t name_len,
+	       const char *value, struct pyi_err *err)
 {
 	char *entry = NULL, **slot;
 	size_t i = find(plan, *n, name, name_len);
@@ -100,7 +102,8 @@ static int pass(struct pyi_build *b, size_t *n, const struct pyi_env_rule *rule,
 		    !may_pass(rule->name, *entry, len))
 			continue;
 		/* The first of two variables with one name is the one getenv finds. */
-		while (before < entry && !(name_length(*before) == len && !strncmp(*before, *entry, len)))
+		while (before < entry &&
+		       !(name_length(*before) == len && !strncmp(*before, *entry, len)))
 			before++;
 		if (before < entry)
 			continue;

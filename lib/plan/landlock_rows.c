@@ -11,10 +11,11 @@
 #include "plan/build.h"
 #include "plan/cover.h"
 
-static int add_row(struct pyi_build *b, const char *path, unsigned int access, bool is_dir, bool may_make_special,
-		   struct pyi_err *err)
+static int add_row(struct pyi_build *b, const char *path, unsigned int access, bool is_dir,
+		   bool may_make_special, struct pyi_err *err)
 {
-	struct pyi_landlock_row *row = pyi_build_grow(&b->plan->landlock, &b->plan->n_landlock, sizeof(*row));
+	struct pyi_landlock_row *row = pyi_build_grow(&b->plan->landlock, &b->plan->n_landlock,
+						      sizeof(*row));
 
 	if (row)
 		row->path = strdup(path);
@@ -58,7 +59,8 @@ static int add_own(struct pyi_build *b, struct pyi_err *err)
 /* Without a tree of our own: the same devices, and of /proc only the guest's own directory. */
 static int add_host(struct pyi_build *b, struct pyi_err *err)
 {
-	static const char *const nodes[] = { "/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero" };
+	static const char *const nodes[] = { "/dev/full", "/dev/null", "/dev/random",
+					     "/dev/urandom", "/dev/zero" };
 	int r = add_row(b, "/proc/self", PYI_READ, true, false, err);
 
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(nodes) && !r; i++) {

@@ -13,10 +13,11 @@
 #include "plan/facts.h"
 #include "plan/grants.h"
 
-static void set(struct pyi_build *b, enum pyi_layer layer, enum pyi_layer_state state, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+static void set(struct pyi_build *b, enum pyi_layer layer, enum pyi_layer_state state,
+		const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
-static void set(struct pyi_build *b, enum pyi_layer layer, enum pyi_layer_state state, const char *fmt, ...)
+static void set(struct pyi_build *b, enum pyi_layer layer, enum pyi_layer_state state,
+		const char *fmt, ...)
 {
 	struct pyi_layer_status *status = &b->plan->layers[layer];
 	va_list args;
@@ -58,7 +59,8 @@ static void decide_namespaces(struct pyi_build *b)
 	else if (facts->mount_api.errnum)
 		set_off(b, PYI_LAYER_NAMESPACES, &facts->mount_api);
 	else
-		set(b, PYI_LAYER_NAMESPACES, PYI_LAYER_ON, "%s", facts->is_root ? "" : "in a user namespace");
+		set(b, PYI_LAYER_NAMESPACES, PYI_LAYER_ON, "%s",
+		    facts->is_root ? "" : "in a user namespace");
 	b->plan->use_namespaces = is_on(b, PYI_LAYER_NAMESPACES);
 	b->plan->use_userns = b->plan->use_namespaces && !facts->is_root;
 	b->plan->own_netns = b->plan->use_namespaces && !b->plan->n_net;
@@ -94,8 +96,8 @@ static void decide_idmap(struct pyi_build *b)
 	else if (b->facts->idmap.errnum)
 		set_off(b, PYI_LAYER_IDMAP, &b->facts->idmap);
 	else if (without)
-		set(b, PYI_LAYER_IDMAP, PYI_LAYER_OFF, "'%.120s' is on a file system without id-mapped mounts",
-		    without->path);
+		set(b, PYI_LAYER_IDMAP, PYI_LAYER_OFF,
+		    "'%.120s' is on a file system without id-mapped mounts", without->path);
 	else
 		set(b, PYI_LAYER_IDMAP, PYI_LAYER_ON, "%s", "");
 }
@@ -132,7 +134,8 @@ static const char *missing_controller(const struct pyi_build *b)
 static void decide_cgroup(struct pyi_build *b)
 {
 	const struct pyi_limits *limits = &b->policy->limits;
-	bool has_limit = limits->memory_bytes || limits->pids || limits->cpu_permille || limits->cpu_time_ms;
+	bool has_limit = limits->memory_bytes || limits->pids || limits->cpu_permille ||
+			 limits->cpu_time_ms;
 	const char *missing = missing_controller(b);
 
 	if (!has_limit && !b->plan->n_net) {
@@ -167,7 +170,8 @@ static void decide_bpf(struct pyi_build *b)
 	else if (b->facts->bpf_cgroup.errnum)
 		set_off(b, PYI_LAYER_BPF_CGROUP, &b->facts->bpf_cgroup);
 	else if (!b->plan->use_cgroup || !b->facts->cgroup_v2_dir[0])
-		set(b, PYI_LAYER_BPF_CGROUP, PYI_LAYER_OFF, "there is no cgroup v2 hierarchy to attach to");
+		set(b, PYI_LAYER_BPF_CGROUP, PYI_LAYER_OFF,
+		    "there is no cgroup v2 hierarchy to attach to");
 	else
 		set(b, PYI_LAYER_BPF_CGROUP, PYI_LAYER_ON, "%s", "");
 	b->plan->use_bpf_cgroup = is_on(b, PYI_LAYER_BPF_CGROUP);
@@ -193,7 +197,9 @@ static void decide_rest(struct pyi_build *b)
 	/* Programs that compile as they run (node, java) need memory that becomes executable. */
 	b->plan->mdwe = !facts->mdwe.errnum && b->options->guest == PYI_GUEST_PYTHON;
 	set(b, PYI_LAYER_PROCESS, PYI_LAYER_ON, "%s",
-	    b->plan->mdwe ? "" : facts->mdwe.errnum ? "without MDWE: this kernel has none" : "without MDWE");
+	    b->plan->mdwe	 ? ""
+	    : facts->mdwe.errnum ? "without MDWE: this kernel has none"
+				 : "without MDWE");
 }
 
 /* What no mode goes without. */
@@ -217,11 +223,12 @@ static int refuse_the_impossible(const struct pyi_build *b, struct pyi_err *err)
 
 		for (size_t i = 0; i < b->policy->n_net && rule->verdict == PYI_DENY; i++)
 			rule = &b->policy->net[i];
-		return pyi_err_set(err, EOPNOTSUPP,
-				   "%s: network rule '%s' cannot be enforced without the bpf-cgroup layer (%s): %s",
-				   pyi_build_origin(&rule->from, origin), rule->text,
-				   layers[PYI_LAYER_BPF_CGROUP].why,
-				   pyi_layer_advice(PYI_LAYER_BPF_CGROUP, b->facts));
+		return pyi_err_set(
+			err, EOPNOTSUPP,
+			"%s: network rule '%s' cannot be enforced without the bpf-cgroup layer (%s): %s",
+			pyi_build_origin(&rule->from, origin), rule->text,
+			layers[PYI_LAYER_BPF_CGROUP].why,
+			pyi_layer_advice(PYI_LAYER_BPF_CGROUP, b->facts));
 	}
 	return 0;
 }
@@ -254,11 +261,12 @@ static int check_required(const struct pyi_build *b, struct pyi_err *err)
 		if (!(b->options->required_layers & (1u << i)) || status->state == PYI_LAYER_ON)
 			continue;
 		return pyi_err_set(err, EOPNOTSUPP, "--require %s: it is %s (%s)%s%s",
-				   pyi_layer_name((enum pyi_layer)i), pyi_layer_state_name(status->state),
-				   status->why, status->state == PYI_LAYER_OFF ? ": " : "",
-				   status->state == PYI_LAYER_OFF ?
-					   pyi_layer_advice((enum pyi_layer)i, b->facts) :
-					   "");
+				   pyi_layer_name((enum pyi_layer)i),
+				   pyi_layer_state_name(status->state), status->why,
+				   status->state == PYI_LAYER_OFF ? ": " : "",
+				   status->state == PYI_LAYER_OFF
+					   ? pyi_layer_advice((enum pyi_layer)i, b->facts)
+					   : "");
 	}
 	return 0;
 }
@@ -271,8 +279,8 @@ static int warn_of_missing(struct pyi_build *b, struct pyi_err *err)
 
 		if (status->state != PYI_LAYER_OFF)
 			continue;
-		r = pyi_build_warn(b, err, "%s: off (%s): %s", pyi_layer_name((enum pyi_layer)i), status->why,
-				   pyi_layer_loss((enum pyi_layer)i));
+		r = pyi_build_warn(b, err, "%s: off (%s): %s", pyi_layer_name((enum pyi_layer)i),
+				   status->why, pyi_layer_loss((enum pyi_layer)i));
 		if (r)
 			return r;
 	}

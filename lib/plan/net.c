@@ -111,10 +111,10 @@ static int add_host(struct pyi_build *b, struct net_work *w, size_t index, struc
 
 		/* Whoever runs that name's DNS would choose what the guest may reach on this host. */
 		if (block && rule->verdict != PYI_DENY && !is_local_name(rule->host))
-			return pyi_err_set(err, EPERM,
-					   "%s: '%s' is a %s address here: a rule must name the address itself",
-					   pyi_build_origin(&rule->from, origin), rule->host,
-					   block->what);
+			return pyi_err_set(
+				err, EPERM,
+				"%s: '%s' is a %s address here: a rule must name the address itself",
+				pyi_build_origin(&rule->from, origin), rule->host, block->what);
 		r = add_item(b, w, index, name->addrs[i], 128, err);
 		if (r)
 			return r;
@@ -129,8 +129,8 @@ static int collect_items(struct pyi_build *b, struct net_work *w, struct pyi_err
 	for (size_t i = 0; i < b->policy->n_net; i++) {
 		const struct pyi_net_rule *rule = &b->policy->net[i];
 
-		r = rule->host ? add_host(b, w, i, err) :
-				 add_item(b, w, i, rule->addr, rule->prefix_len, err);
+		r = rule->host ? add_host(b, w, i, err)
+			       : add_item(b, w, i, rule->addr, rule->prefix_len, err);
 		if (r)
 			return r;
 	}
@@ -187,8 +187,8 @@ struct port_verdict {
 	const struct net_item *by[PYI_NET_USES];
 };
 
-static void decide_port(const struct pyi_build *b, const struct net_item *const *items, size_t n, uint16_t port,
-			struct port_verdict *ret)
+static void decide_port(const struct pyi_build *b, const struct net_item *const *items, size_t n,
+			uint16_t port, struct port_verdict *ret)
 {
 	bool denied[PYI_NET_USES] = { false };
 
@@ -242,7 +242,8 @@ static bool add_range(struct pyi_net_row *row, const struct pyi_net_range *range
 }
 
 /* The ranges of ports [first, last], where one verdict holds: one range for each rule that has a say. */
-static bool add_ranges(struct pyi_net_row *row, uint16_t first, uint16_t last, const struct port_verdict *verdict)
+static bool add_ranges(struct pyi_net_row *row, uint16_t first, uint16_t last,
+		       const struct port_verdict *verdict)
 {
 	for (unsigned int u = 0; u < PYI_NET_USES; u++) {
 		const struct net_item *by = verdict->by[u];
@@ -275,8 +276,8 @@ static int compare_range(const void *x, const void *y)
 	return (int)a->ops_protos - (int)b->ops_protos;
 }
 
-static int fill_row(struct pyi_build *b, const struct net_work *w, const struct prefix *p, struct pyi_net_row *row,
-		    struct pyi_err *err)
+static int fill_row(struct pyi_build *b, const struct net_work *w, const struct prefix *p,
+		    struct pyi_net_row *row, struct pyi_err *err)
 {
 	_cleanup_free const struct net_item **items = calloc(w->n_items + 1, sizeof(*items));
 	_cleanup_free uint32_t *ports = calloc(2 * w->n_items + 2, sizeof(*ports));

@@ -139,7 +139,8 @@ int pyi_build_ids(struct pyi_build *b, struct pyi_err *err)
 			return pyi_err_set(err, EPERM,
 					   "mode hardened never runs a guest as root: run as an ordinary user, or with "
 					   "CAP_SYS_ADMIN");
-		return pyi_build_warn(b, err, "the guest has user id 0 of this container, without capabilities");
+		return pyi_build_warn(
+			b, err, "the guest has user id 0 of this container, without capabilities");
 	}
 	plan->uid = options->has_user ? options->uid : options->default_uid;
 	plan->gid = options->has_user ? options->gid : (gid_t)options->default_uid;
@@ -187,8 +188,8 @@ static int build(struct pyi_build *b, struct pyi_err *err)
 }
 
 int pyi_plan_build(const struct pyi_policy *policy, const struct pyi_plan_options *options,
-		   const struct pyi_facts *facts, const struct pyi_grants *grants, const struct pyi_names *names,
-		   struct pyi_plan **ret_plan, struct pyi_err *err)
+		   const struct pyi_facts *facts, const struct pyi_grants *grants,
+		   const struct pyi_names *names, struct pyi_plan **ret_plan, struct pyi_err *err)
 {
 	static const struct pyi_grants no_grants;
 	static const struct pyi_names no_names;

@@ -15,14 +15,10 @@
 const char *pyi_op_name(enum pyi_op_kind kind)
 {
 	static const char *const names[] = {
-		[PYI_OP_DIR] = "dir",
-		[PYI_OP_BIND] = "bind",
-		[PYI_OP_MASK_DIR] = "mask-dir",
-		[PYI_OP_MASK_FILE] = "mask-file",
-		[PYI_OP_SYMLINK] = "symlink",
-		[PYI_OP_FILE] = "file",
-		[PYI_OP_DEV] = "dev",
-		[PYI_OP_PROC] = "proc",
+		[PYI_OP_DIR] = "dir",		[PYI_OP_BIND] = "bind",
+		[PYI_OP_MASK_DIR] = "mask-dir", [PYI_OP_MASK_FILE] = "mask-file",
+		[PYI_OP_SYMLINK] = "symlink",	[PYI_OP_FILE] = "file",
+		[PYI_OP_DEV] = "dev",		[PYI_OP_PROC] = "proc",
 		[PYI_OP_TMPFS] = "tmpfs",
 	};
 
@@ -35,10 +31,11 @@ const char *pyi_rlimit_name(int resource)
 		int resource;
 		const char *name;
 	} names[] = {
-		{ RLIMIT_CORE, "core" },	 { RLIMIT_NOFILE, "nofile" }, { RLIMIT_MEMLOCK, "memlock" },
-		{ RLIMIT_MSGQUEUE, "msgqueue" }, { RLIMIT_RTPRIO, "rtprio" }, { RLIMIT_NICE, "nice" },
-		{ RLIMIT_CPU, "cpu" },		 { RLIMIT_DATA, "data" },     { RLIMIT_AS, "as" },
-		{ RLIMIT_NPROC, "nproc" },
+		{ RLIMIT_CORE, "core" },       { RLIMIT_NOFILE, "nofile" },
+		{ RLIMIT_MEMLOCK, "memlock" }, { RLIMIT_MSGQUEUE, "msgqueue" },
+		{ RLIMIT_RTPRIO, "rtprio" },   { RLIMIT_NICE, "nice" },
+		{ RLIMIT_CPU, "cpu" },	       { RLIMIT_DATA, "data" },
+		{ RLIMIT_AS, "as" },	       { RLIMIT_NPROC, "nproc" },
 	};
 
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(names); i++)
@@ -178,7 +175,10 @@ static void print_net(const struct pyi_plan *plan, struct pyi_buf *out)
 {
 	char prefix[PYI_PREFIX_TEXT_MAX];
 
-	pyi_buf_printf(out, "network%s\n", plan->n_net ? "" : plan->own_netns ? "  none: an empty namespace" : "  none");
+	pyi_buf_printf(out, "network%s\n",
+		       plan->n_net	 ? ""
+		       : plan->own_netns ? "  none: an empty namespace"
+					 : "  none");
 	for (size_t i = 0; i < plan->n_net; i++) {
 		const struct pyi_net_row *row = &plan->net[i];
 
@@ -215,9 +215,11 @@ static void print_limits(const struct pyi_plan *plan, struct pyi_buf *out)
 	if (limits->cpu_permille)
 		pyi_buf_printf(out, "  %-12s%s\n", "cpu", pyi_format_cpu(limits->cpu_permille, buf));
 	if (limits->cpu_time_ms)
-		pyi_buf_printf(out, "  %-12s%s\n", "cpu_time", pyi_format_duration(limits->cpu_time_ms, buf));
+		pyi_buf_printf(out, "  %-12s%s\n", "cpu_time",
+			       pyi_format_duration(limits->cpu_time_ms, buf));
 	if (limits->wall_time_ms)
-		pyi_buf_printf(out, "  %-12s%s\n", "wall_time", pyi_format_duration(limits->wall_time_ms, buf));
+		pyi_buf_printf(out, "  %-12s%s\n", "wall_time",
+			       pyi_format_duration(limits->wall_time_ms, buf));
 	if (limits->pids)
 		pyi_buf_printf(out, "  %-12s%u\n", "pids", limits->pids);
 	pyi_buf_printf(out, "  %-12s%u\n", "open_files", limits->open_files);
@@ -237,8 +239,8 @@ static void print_limits(const struct pyi_plan *plan, struct pyi_buf *out)
 
 void pyi_plan_print(const struct pyi_plan *plan, struct pyi_buf *out)
 {
-	pyi_buf_printf(out, "guest       %s as %u:%u in ", plan->guest == PYI_GUEST_PYTHON ? "python" : "command",
-		       plan->uid, plan->gid);
+	pyi_buf_printf(out, "guest       %s as %u:%u in ",
+		       plan->guest == PYI_GUEST_PYTHON ? "python" : "command", plan->uid, plan->gid);
 	put_text(out, plan->cwd);
 	pyi_buf_puts(out, "\npolicy      ");
 	put_text(out, plan->policy->name ? plan->policy->name : "-");
@@ -251,8 +253,8 @@ void pyi_plan_print(const struct pyi_plan *plan, struct pyi_buf *out)
 	print_landlock(plan, out);
 	print_net(plan, out);
 	print_limits(plan, out);
-	pyi_buf_printf(out, "exec        %s\nmdwe        %s\n", plan->exec ? "as granted" : "refused",
-		       plan->mdwe ? "on" : "off");
+	pyi_buf_printf(out, "exec        %s\nmdwe        %s\n",
+		       plan->exec ? "as granted" : "refused", plan->mdwe ? "on" : "off");
 	pyi_buf_puts(out, "environment\n");
 	for (char **entry = plan->env; *entry; entry++) {
 		pyi_buf_puts(out, "  ");

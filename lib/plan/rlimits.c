@@ -22,7 +22,8 @@ static const uint64_t address_space_slack = 2ULL << 30;
 
 static int add(struct pyi_build *b, int resource, uint64_t soft, uint64_t hard, struct pyi_err *err)
 {
-	struct pyi_rlimit_row *row = pyi_build_grow(&b->plan->rlimits, &b->plan->n_rlimits, sizeof(*row));
+	struct pyi_rlimit_row *row = pyi_build_grow(&b->plan->rlimits, &b->plan->n_rlimits,
+						    sizeof(*row));
 
 	if (!row)
 		return pyi_err_nomem(err);
@@ -58,10 +59,12 @@ static int add_processes(struct pyi_build *b, struct pyi_err *err)
 		return 0;
 	/* It counts processes of one user id in one user namespace: only where that is the sandbox's own. */
 	if (!plan->use_userns && !b->facts->is_root)
-		return pyi_build_warn(b, err, "limits: pids: %u is not enforced without the cgroup layer",
+		return pyi_build_warn(b, err,
+				      "limits: pids: %u is not enforced without the cgroup layer",
 				      plan->limits.pids);
 	/* The sandbox's init is one more process of that user. */
-	return add(b, RLIMIT_NPROC, (uint64_t)plan->limits.pids + 1, (uint64_t)plan->limits.pids + 1, err);
+	return add(b, RLIMIT_NPROC, (uint64_t)plan->limits.pids + 1,
+		   (uint64_t)plan->limits.pids + 1, err);
 }
 
 int pyi_build_rlimits(struct pyi_build *b, struct pyi_err *err)

@@ -17,8 +17,8 @@
 #include "plan/facts.h"
 
 /* Add an operation; strings are copied, NULL stays NULL. */
-static struct pyi_op *add_op(struct pyi_build *b, enum pyi_op_kind kind, const char *path, const char *source,
-			     const char *text, struct pyi_err *err)
+static struct pyi_op *add_op(struct pyi_build *b, enum pyi_op_kind kind, const char *path,
+			     const char *source, const char *text, struct pyi_err *err)
 {
 	struct pyi_op *op = pyi_build_grow(&b->plan->ops, &b->plan->n_ops, sizeof(*op));
 
@@ -50,7 +50,8 @@ static bool is_taken(const struct pyi_build *b, const char *path)
 
 static int add_own_trees(struct pyi_build *b, struct pyi_err *err)
 {
-	static const char *const nodes[] = { "/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero" };
+	static const char *const nodes[] = { "/dev/full", "/dev/null", "/dev/random",
+					     "/dev/urandom", "/dev/zero" };
 	static const char *const links[][2] = {
 		{ "/dev/fd", "/proc/self/fd" },
 		{ "/dev/stdin", "/proc/self/fd/0" },
@@ -69,7 +70,8 @@ static int add_own_trees(struct pyi_build *b, struct pyi_err *err)
 	if (!is_taken(b, "/proc") && !add_op(b, PYI_OP_PROC, "/proc", NULL, NULL, err))
 		return -ENOMEM;
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(nodes); i++) {
-		op = is_taken(b, nodes[i]) ? NULL : add_op(b, PYI_OP_DEV, nodes[i], nodes[i], NULL, err);
+		op = is_taken(b, nodes[i]) ? NULL
+					   : add_op(b, PYI_OP_DEV, nodes[i], nodes[i], NULL, err);
 		if (op)
 			op->access = PYI_READ | PYI_WRITE;
 		else if (!is_taken(b, nodes[i]))
@@ -144,7 +146,8 @@ static int add_own_files(struct pyi_build *b, struct pyi_err *err)
 	char text[256];
 	int r;
 
-	snprintf(text, sizeof(text), "sandbox:x:%u:%u:sandbox:/tmp:/bin/sh\n%s", b->plan->uid, b->plan->gid,
+	snprintf(text, sizeof(text), "sandbox:x:%u:%u:sandbox:/tmp:/bin/sh\n%s", b->plan->uid,
+		 b->plan->gid,
 		 b->plan->uid == 65534 ? "" : "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n");
 	r = add_file(b, "/etc/passwd", text, err);
 	if (r)
@@ -174,7 +177,8 @@ static int add_links(struct pyi_build *b, struct pyi_err *err)
 		const struct pyi_link *link = &b->grants->links[i];
 		const struct pyi_cover_node *node = pyi_cover_find(b->cover, link->path);
 
-		if ((node && (node->access || node->is_denied)) || is_own_path(b->plan, n_own, link->path))
+		if ((node && (node->access || node->is_denied)) ||
+		    is_own_path(b->plan, n_own, link->path))
 			continue;
 		if (!add_op(b, PYI_OP_SYMLINK, link->path, NULL, link->target, err))
 			return -ENOMEM;
@@ -189,7 +193,8 @@ static int add_mask(struct pyi_build *b, const struct pyi_cover_node *node, stru
 	/* Nothing to hide: it is not there, or no directory above brings it in. */
 	if (node->kind == PYI_PATH_MISSING || !node->above)
 		return 0;
-	op = add_op(b, node->kind == PYI_PATH_DIR ? PYI_OP_MASK_DIR : PYI_OP_MASK_FILE, node->path, NULL, NULL, err);
+	op = add_op(b, node->kind == PYI_PATH_DIR ? PYI_OP_MASK_DIR : PYI_OP_MASK_FILE, node->path,
+		    NULL, NULL, err);
 	if (!op)
 		return -ENOMEM;
 	op->rule = node->rule;
@@ -210,7 +215,8 @@ static int add_bind(struct pyi_build *b, const struct pyi_cover_node *node, stru
 	op->is_dir = node->kind == PYI_PATH_DIR;
 	op->rule = node->rule;
 	/* What the built-in list brings in belongs to the system and is readable by all. */
-	op->idmap = node->can_idmap && node->rule && b->plan->layers[PYI_LAYER_IDMAP].state != PYI_LAYER_UNUSED &&
+	op->idmap = node->can_idmap && node->rule &&
+		    b->plan->layers[PYI_LAYER_IDMAP].state != PYI_LAYER_UNUSED &&
 		    !b->facts->idmap.errnum;
 	return 0;
 }
@@ -252,8 +258,8 @@ static bool is_dir_inside(const struct pyi_build *b, const char *path)
 
 static bool is_clean_path(const char *path)
 {
-	return path[0] == '/' && !strstr(path, "//") && !strstr(path, "/./") && !strstr(path, "/../") &&
-	       (path[1] == '\0' || path[strlen(path) - 1] != '/');
+	return path[0] == '/' && !strstr(path, "//") && !strstr(path, "/./") &&
+	       !strstr(path, "/../") && (path[1] == '\0' || path[strlen(path) - 1] != '/');
 }
 
 int pyi_build_cwd(struct pyi_build *b, struct pyi_err *err)
@@ -263,11 +269,13 @@ int pyi_build_cwd(struct pyi_build *b, struct pyi_err *err)
 
 	if (options->cwd) {
 		if (!is_clean_path(options->cwd))
-			return pyi_err_set(err, EINVAL, "--cwd: '%s' is not a plain absolute path", options->cwd);
+			return pyi_err_set(err, EINVAL, "--cwd: '%s' is not a plain absolute path",
+					   options->cwd);
 		if (!is_dir_inside(b, options->cwd))
-			return pyi_err_set(err, ENOENT,
-					   "--cwd: '%s' does not exist inside the sandbox: --allow-read %s grants it",
-					   options->cwd, options->cwd);
+			return pyi_err_set(
+				err, ENOENT,
+				"--cwd: '%s' does not exist inside the sandbox: --allow-read %s grants it",
+				options->cwd, options->cwd);
 		cwd = options->cwd;
 	} else if (options->invoker_cwd && is_clean_path(options->invoker_cwd) &&
 		   is_dir_inside(b, options->invoker_cwd)) {
