@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+"""What bench.sh measures: each figure beside its reference, in the same run, in turn. Prints tables, writes JSON.
+
+    bench.py BIN HELPER OUTSIDE OUT.json [GIL_BIN GIL_OUTSIDE]
+
+OUTSIDE is the interpreter of BIN as a program of its own.
+"""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+
+ROUNDS = int(os.environ.get("PYI_BENCH_ROUNDS", "200"))
+COMPUTE_ROUNDS = int(os.environ.get("PYI_BENCH_COMPUTE_ROUNDS", "7"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def table(title, header, rows):
+    """Left-aligned names, right-aligned figures."""
+    print("\n" + title)
+    widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
+    for row in [header, *rows]:
+        print("  " + "  ".join(str(c).ljust(w) if i == 0 else str(c).rjust(w)
+                               for i, (c, w) in enumerate(zip(row, widths))))
+    sys.stdout.flush()
+
+
+def processes(helper, title, commands, reference):
+    """Whole processes, from before vfork to after wait4. commands: name -> argv; the reference has ratio 1."""
+    argv = [helper, str(ROUNDS)]
+    for i, command in enumerate(commands.values()):
+        argv += (["::"] if i else []) + command
+    lines = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.splitlines()
+    got = {name: dict(zip(("min_us", "median_us", "cpu_us"), map(float, line.split())))
+           for name, line in zip(commands, lines)}
+    base = got[reference]
+    rows = [(name, "%.2f" % (g["min_us"] / 1e3), "%.2f" % (g["median_us"] / 1e3), "%.2f" % (g["cpu_us"] / 1e3),
+             "%.2f" % (g["min_us"] / base["min_us"]), "%.2f" % (g["median_us"] / base["median_us"]))
+            for name, g in got.items()]
+    table("%s (%d rounds)" % (title, ROUNDS),
+          ("", "min ms", "median ms", "CPU ms", "min ratio", "median ratio"), rows)
+    return got
+
+
+def compute(interpreters, arguments, rounds):
+    """Each interpreter's least seconds per kernel, the interpreters taking turns."""
+    best = {name: {} for name in interpreters}
+    for _ in range(rounds):
+        for name, command in interpreters.items():
+            run = subprocess.run(command + arguments, check=True, capture_output=True, text=True, cwd="/")
+            for kernel, seconds in json.loads(run.stdout).items():
+                best[name][kernel] = min(seconds, best[name].get(kernel, math.inf))
+    return best
+
+
+def geometric_mean(values):
+    values = list(values)
+    return math.exp(sum(map(math.log, values)) / len(values))
+
+
+def main():
+    binary, helper, outside, out = sys.argv[1:5]
+    gil = sys.argv[5:7]
+    path_python = shutil.which("python3", path=os.environ["HOST_PATH"])
+    if path_python:  # a shim's own start-up must not count
+        path_python = subprocess.run([path_python, "-c", "import sys; print(sys.executable)"], capture_output=True,
+                                     text=True, check=True).stdout.strip()
+    hosts = {}
+    for python in ("/usr/bin/python3", path_python):
+        if python and os.path.exists(python):
+            version = subprocess.run([python, "-c", "import platform; print(platform.python_version())"],
+                                     capture_output=True, text=True, check=True).stdout.strip()
+            hosts.setdefault("python3 %s" % version, python)
+    bwrap = shutil.which("bwrap")
+    result = {}
+
+    starts = {"pyisolate run -c pass": [binary, "run", "-c", "pass"]}
+    if gil:
+        starts["pyisolate run -c pass (3.13)"] = [gil[0], "run", "-c", "pass"]
+    for name, python in hosts.items():
+        starts[name + " -I -c pass"] = [python, "-I", "-c", "pass"]
+        if bwrap:
+            starts["bwrap + " + name] = [bwrap, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev",
+                                         "/dev", python, "-I", "-c", "pass"]
+    reference = next((n for n in starts if n.startswith("python3")), next(iter(starts)))
+    result["start"] = processes(helper, "Python, whole process; ratio to " + reference, starts, reference)
+
+    commands = {"pyisolate run -- /bin/true": [binary, "run", "--", "/bin/true"], "/bin/true": ["/bin/true"]}
+    if bwrap:
+        commands["bwrap --unshare-all --ro-bind / / /bin/true"] = [bwrap, "--unshare-all", "--ro-bind", "/", "/",
+                                                                  "/bin/true"]
+    reference = next((n for n in commands if n.startswith("bwrap")), "/bin/true")
+    result["command"] = processes(helper, "a command, whole process; ratio to " + reference, commands, reference)
+
+    script = os.path.join(HERE, "compute.py")
+    interpreters = {"3.13t inside": [binary, "run", "--cwd", "/tmp", script],
+                    "3.13t outside": [outside, "-I", "-S", script]}
+    if gil:
+        interpreters["3.13 inside"] = [gil[0], "run", "--cwd", "/tmp", script]
+        interpreters["3.13 outside"] = [gil[1], "-I", "-S", script]
+    for name, python in hosts.items():
+        interpreters[name] = [python, "-I", script]
+    got = compute(interpreters, [], COMPUTE_ROUNDS)
+    result["compute"] = got
+    kernels = list(next(iter(got.values())))
+    host = next((n for n in got if n.startswith("python3")), None)
+    rows = []
+    for name, figures in got.items():
+        rows.append([name] + ["%.1f" % (figures[k] * 1e3) for k in kernels] + (
+            ["%.2f" % geometric_mean(figures[k] / got[host][k] for k in kernels)] if host else []))
+    table("the compute set, ms (least of %d); ratio to %s" % (COMPUTE_ROUNDS, host),
+          ["", *kernels, *(["ratio"] if host else [])], rows)
+    pairs = [("3.13t inside", "3.13t outside")] + ([("3.13 inside", "3.13 outside")] if gil else [])
+    rows = [["%s / outside" % a] + ["%.3f" % (got[a][k] / got[b][k]) for k in kernels] +
+            ["%.3f" % geometric_mean(got[a][k] / got[b][k] for k in kernels)] for a, b in pairs]
+    table("inside over outside, the same interpreter", ["", *kernels, "mean"], rows)
+
+    got = compute(interpreters, ["--threads"], max(2, COMPUTE_ROUNDS // 2))
+    result["threads"] = got
+    rows = [(name, "%.1f" % (g["one"] * 1e3), "%.1f" % (g["two"] * 1e3), "%.2f" % (2 * g["one"] / g["two"]))
+            for name, g in got.items()]
+    table("the same work on one thread, and on each of two, ms", ("", "one", "two", "speed-up"), rows)
+
+    with open(out, "w") as f:
+        json.dump(result, f, indent=1)
+        f.write("\n")
+    print("\nwritten to %s" % out)
+
+
+if __name__ == "__main__":
+    main()

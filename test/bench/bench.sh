@@ -1,0 +1,37 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# bench.sh BIN: each figure beside its reference, measured in the same run, in turn; tables on stdout, JSON in
+# build/bench.json. Wall times swing on a shared machine: read the minima and the ratios. PYI_BENCH_ROUNDS (200) and
+# PYI_BENCH_COMPUTE_ROUNDS (7) say how often. If the other runtime has been built (make RUNTIME=3.13), it stands beside.
+set -eu
+
+top=$(cd "$(dirname "$0")/../.." && pwd)
+. "$top/vendor/lib.sh"
+bin=$1
+case $bin in /*) ;; *) bin=$PWD/$bin ;; esac
+helper=${bin%/*}/helper/bench
+[ -x "$helper" ] || die "there is no $helper: run make first"
+if [ "$(id -u)" = 0 ]; then
+	install_on_host bubblewrap
+fi
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/pyi-bench.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+# installed DIR NAME: an ordinary installation of the static interpreter, that finds its library by itself.
+installed() {
+	mkdir -p "$work/$2/bin" "$work/$2/lib/python3.13/lib-dynload"
+	ln -s python3.13 "$work/$2/lib/python3.13t"
+	ln -s "$1"/lib/* "$work/$2/lib/python3.13/"
+	cp "$1/python" "$work/$2/bin/python3"
+	echo "$work/$2/bin/python3"
+}
+cpython=$("$top/vendor/cpython.sh" 3.13t)
+outside=$(installed "$cpython" free)
+set -- "$bin" "$helper" "$outside" "$top/build/bench.json"
+if [ -x "$top/build/3.13/pyisolate" ] && [ "$bin" != "$top/build/3.13/pyisolate" ]; then
+	set -- "$@" "$top/build/3.13/pyisolate" "$(installed "$("$top/vendor/cpython.sh" 3.13)" gil)"
+fi
+mkdir -p "$top/build"
+HOST_PATH=$PATH "$outside" -I -S "$top/test/bench/bench.py" "$@"

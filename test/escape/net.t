@@ -1,0 +1,179 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# shellcheck disable=SC2086 # $rule is a list
+#
+# Sockets: kinds that no rule can see, addresses that no rule names, and ways round connect(2).
+. "${0%/*}/../cli/lib.sh"
+. "${0%/*}/twin.sh"
+
+kind='^refused: (EPERM|EACCES|EAFNOSUPPORT|EPROTONOSUPPORT|ENOSYS)$'
+
+# The server: TCP and UDP, v4 and v6, two ports each and an abstract Unix socket. It counts what reaches it.
+cat >server.py <<'END'
+import os, selectors, socket, sys
+sel = selectors.DefaultSelector()
+ports = []
+name = "\0pyisolate-test-%d" % os.getpid()
+for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+    for i in range(2):
+        s = socket.socket(socket.AF_INET6, kind)
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        s.bind(("::", 0))
+        if kind == socket.SOCK_STREAM:
+            s.setsockopt(6, 23, 5)
+            s.listen(64)
+        ports.append(s.getsockname()[1])
+        sel.register(s, 1, str(ports[-1]))
+for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+    u = socket.socket(socket.AF_UNIX, kind)
+    u.bind(name + ("" if kind == socket.SOCK_STREAM else "-dgram"))
+    if kind == socket.SOCK_STREAM:
+        u.listen(64)
+    sel.register(u, 1, "unix")
+with open("ports.new", "w") as f:
+    print(*ports, "@" + name[1:], file=f)
+os.rename("ports.new", "ports")
+while True:
+    for key, _ in sel.select():
+        s = key.fileobj
+        if s.type == socket.SOCK_STREAM:
+            c, _ = s.accept()
+            if s.family == socket.AF_UNIX:
+                c.send(b"hello from outside")
+            c.close()
+        else:
+            s.recvfrom(100)
+        with open("log", "a") as f:
+            print(key.data, file=f)
+END
+: >log
+"$python" -I server.py &
+server=$!
+at_exit "kill $server"
+wait_for 10 test -s ports || skip_all "the server did not start: no IPv6 here?"
+read -r tcp1 tcp2 udp1 udp2 abstract <ports
+
+# reached PORT: how often something came there since the last look at the log.
+quiet() { is "$(sleep 0.05; sort log | uniq -c)" "" "$1"; : >log; }
+reached() {
+	wait_for 3 grep -q "^$2\$" log
+	like "$(cat log)" "^$2\$" "$1"
+	: >log
+}
+
+# No net rule: no socket at all.
+for attempt in vsock packet netlink alg raw-ip; do
+	twin "$attempt without net rules" --want "$kind" $attempt
+done
+outside udp "$udp1"
+reached "UDP without a net rule: arrives outside" "$udp1"
+for attempt in udp udp-connected; do
+	twin "$attempt without net rules" --want "$kind" --args "$udp1" $attempt
+	sleep 0.1
+	: >log
+	inside -- $attempt "$udp1"
+	quiet "$attempt without net rules: nothing arrived"
+done
+for attempt in tcp tcp-fastopen tcp-mapped mptcp; do
+	twin "$attempt without net rules" --want "$kind" --args "$tcp1" $attempt
+	sleep 0.1
+	: >log
+	inside -- $attempt "$tcp1"
+	quiet "$attempt without net rules: nothing arrived"
+done
+for attempt in listen listen-unbound; do
+	twin "$attempt without net rules" --want "$kind" $attempt
+done
+twin "an abstract socket of the host" --want "$kind" --args "$abstract" unix-connect
+twin "a datagram pair pointed at an abstract socket" --want "$kind" --args "$abstract-dgram" unix-datagram
+twin "binding an abstract socket" --want "$kind" --args "@pyisolate-test-bind" unix-bind
+: >log
+
+# With one rule: that address and no other. As root only: the allow-list is cgroup BPF.
+if has root && has bpf-cgroup; then
+	rule="--allow-net 127.0.0.1:$tcp1"
+	inside $rule -- tcp "$tcp1"
+	succeeded "a granted TCP port can be reached"
+	reached "it was reached" "$tcp1"
+	inside $rule -- tcp "$tcp2"
+	refused "another port cannot"
+	inside $rule -- tcp-fastopen "$tcp2"
+	refused "nor by MSG_FASTOPEN" '^refused: (EPERM|EACCES|EOPNOTSUPP|ENOSYS)$'
+	inside $rule -- tcp-mapped "$tcp2"
+	refused "nor from an IPv6 socket"
+	inside $rule -- mptcp "$tcp2"
+	refused "nor by MPTCP" "$kind"
+	inside $rule -- udp "$tcp1"
+	refused "nor by UDP, no UDP rule being there" "$kind"
+	inside $rule -- udp "$udp1"
+	refused "another port by UDP neither" "$kind"
+	inside $rule -- udp6 "$udp1"
+	refused "nor over IPv6" "$kind"
+	for attempt in vsock packet netlink alg raw-ip; do
+		inside $rule -- $attempt
+		refused "$attempt with a TCP rule" "$kind"
+	done
+	inside $rule -- unix-connect "$abstract"
+	refused "an abstract socket of the host, with a TCP rule" "$kind"
+	inside $rule -- unix-datagram "$abstract-dgram"
+	refused "nor from a datagram pair" "$kind"
+	inside $rule -- listen
+	refused "listening, with a rule to connect"
+	inside $rule -- listen-unbound
+	refused "listening without binding, with a rule to connect" '^refused: (EPERM|EACCES|EINVAL|ENOSYS)$'
+	quiet "none of that arrived"
+
+	rule="--allow-net udp://127.0.0.1:$udp1"
+	inside $rule -- udp "$udp1"
+	succeeded "a granted UDP port can be reached"
+	reached "it was reached" "$udp1"
+	inside $rule -- udp "$udp2"
+	refused "another cannot, by sendto"
+	inside $rule -- udp-connected "$udp2"
+	refused "nor by connect"
+	inside $rule -- tcp "$tcp1"
+	refused "nor TCP, with a rule for UDP" "$kind"
+	quiet "none of that arrived"
+
+	# A wide rule does not name loopback, link-local or metadata addresses.
+	inside --allow-net '*:*' -- tcp "$tcp1"
+	refused "loopback, where '*' is granted"
+	quiet "nothing arrived"
+	inside --allow-net "127.0.0.0/8:*" --deny-net "127.0.0.1:$tcp2" -- tcp "$tcp2"
+	refused "a deny inside an allow"
+	inside --allow-net "127.0.0.0/8:*" --deny-net "127.0.0.1:$tcp2" -- tcp-mapped "$tcp2"
+	refused "a deny inside an allow, from an IPv6 socket"
+	quiet "nothing arrived"
+	inside --allow-net "127.0.0.0/8:*" --deny-net "127.0.0.1:$tcp2" -- tcp "$tcp1"
+	succeeded "the allow itself holds"
+	: >log
+
+	# As a TCP connection is made once, so a datagram socket is connected and then sent from with an address.
+	run "$PYISOLATE" run --allow-net "udp://127.0.0.1:$udp1" -c '
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect(("127.0.0.1", int(sys.argv[1])))
+for send in (lambda: s.sendto(b"x", ("127.0.0.1", int(sys.argv[2]))),
+             lambda: s.sendmsg([b"x"], [], 0, ("127.0.0.1", int(sys.argv[2])))):
+    try:
+        send()
+        print("sent")
+    except OSError as e:
+        print("refused")' "$udp1" "$udp2"
+	is "$out" "refused
+refused" "a connected datagram socket does not reach elsewhere"
+	quiet "nothing arrived"
+else
+	skip "$why" "net rules"
+fi
+
+# Two that see no network see no common one either.
+run "$PYISOLATE" run -c 'import os
+try:
+    print(sorted(os.listdir("/sys/class/net")))
+except OSError:
+    print("no /sys")'
+is "$out" "no /sys" "no view of the host's interfaces"
+
+done_testing

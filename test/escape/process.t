@@ -1,0 +1,170 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Other processes, what they left open, and what is left of us.
+. "${0%/*}/../cli/lib.sh"
+. "${0%/*}/twin.sh"
+
+gone='^refused: (ESRCH|EPERM|ENOSYS)$'
+
+# Signals to processes outside. A victim is a sleep; each twin has its own.
+victims=
+victim() {
+	sleep 300 &
+	victim=$!
+	victims="$victims $victim"
+}
+at_exit 'kill $victims'
+alive() { ok "$1" kill -0 "$2"; }
+for attempt in kill queue-signal; do
+	victim
+	outside $attempt $victim
+	succeeded "$attempt: works outside"
+	victim
+	inside -- $attempt $victim
+	refused "$attempt: refused inside" "$gone"
+	alive "$attempt: the victim lives" $victim
+done
+victim
+outside sigio $victim
+succeeded "a signal by SIGIO: works outside"
+victim
+inside -- sigio $victim
+sleep 0.2
+alive "a signal by SIGIO: the victim lives" $victim
+for attempt in parent-priority prlimit affinity; do
+	victim
+	twin "$attempt of another process" --want "$gone" --args $victim $attempt
+done
+
+# Everyone it may signal is only its own: the supervisor and the shell above it live, and the run ends in its own way.
+victim
+run "$PYISOLATE" run "$attack" kill-everyone
+like "$code" '^(0|1|143)$' "kill(-1) ends at the sandbox's edge"
+alive "the victim lives" $victim
+run "$PYISOLATE" run --result "$T/r.json" -c 'import os, signal; os.kill(1, signal.SIGKILL); print("still here")'
+is "$out" "still here" "the sandbox's first process cannot be killed from inside"
+run "$PYISOLATE" run --result "$T/r.json" -c '
+import os, signal
+for n in range(1, 65):
+    if n not in (signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP):
+        try:
+            signal.signal(n, signal.SIG_IGN)
+        except (OSError, ValueError):
+            pass
+for n in range(1, 65):
+    try:
+        os.kill(1, n)
+    except OSError:
+        pass
+print("still here")'
+like "$out" "still here" "nor confused by any signal"
+exits 0 "which changes nothing about the run"
+run "$PYISOLATE" run --result "$T/r.json" --timeout 10s -c '
+import os, signal
+os.kill(os.getpid(), signal.SIGKILL)'
+exits 137 "a guest that kills itself: 128 + 9"
+is "$(member r.json reason)" signal "and it is not taken for a lack of memory"
+
+# Descriptors of the supervisor's parent.
+echo "the SECRET text" >secret
+exec 7<secret 9<"$T"
+outside fds
+like "$out" 'secret' "inherited descriptors: arrive outside"
+inside -- fds
+unlike "$out" "secret|$T" "inherited descriptors: do not arrive inside"
+run "$PYISOLATE" run -c 'import os
+for fd in range(3, 64):
+    try:
+        os.fchdir(fd)
+        print("a directory:", fd)
+    except OSError:
+        pass
+    try:
+        print(fd, os.pread(fd, 99, 0))
+    except OSError:
+        pass'
+lacks "$out" SECRET "no descriptor reads the secret"
+lacks "$out" directory "no descriptor is a directory"
+if has helper:attack || [ -x /bin/sh ]; then
+	run "$PYISOLATE" run -- /bin/sh -c 'cat <&7; cat <&9'
+	isnt "$code" 0 "nor for a command"
+	lacks "$out" SECRET "nor does a command read it"
+fi
+exec 7<&- 9<&-
+exec 8</dev/null
+run "$PYISOLATE" run -c 'import os
+n = 0
+for fd in range(3, 1024):
+    try:
+        st = os.fstat(fd)
+        n += 1
+        print(fd, oct(st.st_mode))
+    except OSError:
+        pass'
+is "$out" "" "the guest has 0, 1, 2 and nothing else of ours that a script can find open"
+exec 8<&-
+
+# What it says to the supervisor can be anything: the supervisor must not believe or break.
+run "$PYISOLATE" run --result "$T/forged.json" -c '
+import os
+for fd in range(3, 20):
+    for data in (b"\xff" * 70000, b"{\"reason\":\"exited\"}\n" * 1000, bytes(4096)):
+        try:
+            os.set_blocking(fd, False)
+            os.write(fd, data)
+        except OSError:
+            pass
+os._exit(3)'
+exits 3 "rubbish on every descriptor changes no exit code"
+is "$(member forged.json reason)" exited "nor the reason"
+is "$(member forged.json exit_code)" 3 "nor the record"
+
+# The environment and the memory of whoever started us.
+SECRET_TOKEN=$(head -c 12 /dev/urandom | od -An -tx1 | tr -d ' \n')
+export SECRET_TOKEN
+reversed=$(printf %s "$SECRET_TOKEN" | rev)
+outside secret-in-memory "$reversed"
+succeeded "a secret in the environment: found outside"
+inside -- secret-in-memory "$reversed"
+refused "a secret in the environment: not found inside" 'not found'
+run "$PYISOLATE" run -c 'import os; print(dict(os.environ))'
+lacks "$out" "$SECRET_TOKEN" "not in os.environ"
+run "$PYISOLATE" run -- /usr/bin/env
+lacks "$out" "$SECRET_TOKEN" "nor in a command's environment"
+run "$PYISOLATE" run -c 'print(open("/proc/1/environ").read())'
+lacks "$out" "$SECRET_TOKEN" "nor in /proc/1"
+run "$PYISOLATE" run --env SECRET_TOKEN -c 'import os; print(os.environ.get("SECRET_TOKEN"))'
+is "$out" "$SECRET_TOKEN" "unless it is passed on purpose"
+unset SECRET_TOKEN
+
+# Nothing outlives the run.
+outside daemon "$T/outside.log"
+succeeded "a daemon: stays behind outside"
+before=$(wc -l <outside.log)
+sleep 0.5
+isnt "$(wc -l <outside.log)" "$before" "and goes on writing"
+mkdir in
+chmod 0777 in
+inside --allow-write "$T/in" -- daemon "$T/in/log"
+like "$out" 'succeeded|refused' "a daemon is started inside"
+before=$(wc -l <in/log 2>/dev/null)
+sleep 0.5
+is "$(wc -l <in/log 2>/dev/null)" "$before" "but ends with the run"
+
+# The supervisor dies: so does the guest.
+"$PYISOLATE" run --timeout 60s --allow-write "$T/in" -c '
+import sys, time
+while True:
+    open(sys.argv[1], "a").write("x")
+    time.sleep(0.02)' "$T/in/orphan" &
+supervisor=$!
+wait_for 10 test -s in/orphan
+kill -KILL $supervisor
+wait $supervisor 2>/dev/null
+sleep 0.3
+before=$(wc -c <in/orphan)
+sleep 0.3
+is "$(wc -c <in/orphan)" "$before" "the guest dies with a supervisor that is killed"
+
+done_testing
