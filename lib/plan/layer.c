@@ -5,14 +5,10 @@
 #include <string.h>
 
 static const char *const layer_names[PYI_N_LAYERS] = {
-	[PYI_LAYER_NAMESPACES] = "namespaces",
-	[PYI_LAYER_IDMAP] = "idmap",
-	[PYI_LAYER_CGROUP] = "cgroup",
-	[PYI_LAYER_BPF_LSM] = "bpf-lsm",
-	[PYI_LAYER_BPF_CGROUP] = "bpf-cgroup",
-	[PYI_LAYER_BPF_PERF] = "bpf-perf",
-	[PYI_LAYER_LANDLOCK] = "landlock",
-	[PYI_LAYER_SECCOMP] = "seccomp",
+	[PYI_LAYER_NAMESPACES] = "namespaces", [PYI_LAYER_IDMAP] = "idmap",
+	[PYI_LAYER_CGROUP] = "cgroup",	       [PYI_LAYER_BPF_LSM] = "bpf-lsm",
+	[PYI_LAYER_BPF_CGROUP] = "bpf-cgroup", [PYI_LAYER_BPF_PERF] = "bpf-perf",
+	[PYI_LAYER_LANDLOCK] = "landlock",     [PYI_LAYER_SECCOMP] = "seccomp",
 	[PYI_LAYER_PROCESS] = "process",
 };
 

@@ -36,4 +36,15 @@ const char *pyi_layer_state_name(enum pyi_layer_state state);
 /* The layer of a name, or -1. */
 int pyi_layer_by_name(const char *name);
 
+struct pyi_facts;
+
+/* What it does, in half a line: "an empty root, no view of the host's processes, ...". */
+const char *pyi_layer_purpose(enum pyi_layer layer);
+
+/* What the sandbox does without where it is missing. */
+const char *pyi_layer_loss(enum pyi_layer layer);
+
+/* What the person at this host can do to get it. */
+const char *pyi_layer_advice(enum pyi_layer layer, const struct pyi_facts *facts);
+
 #endif

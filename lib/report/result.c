@@ -15,16 +15,11 @@
 const char *pyi_reason_name(enum pyi_reason reason)
 {
 	static const char *const names[] = {
-		[PYI_REASON_EXITED] = "exited",
-		[PYI_REASON_EXCEPTION] = "exception",
-		[PYI_REASON_SIGNAL] = "signal",
-		[PYI_REASON_WALL_TIME] = "wall_time",
-		[PYI_REASON_CPU_TIME] = "cpu_time",
-		[PYI_REASON_MEMORY] = "memory",
-		[PYI_REASON_PIDS] = "pids",
-		[PYI_REASON_OUTPUT] = "output",
-		[PYI_REASON_POLICY] = "policy",
-		[PYI_REASON_PANIC] = "panic",
+		[PYI_REASON_EXITED] = "exited",	    [PYI_REASON_EXCEPTION] = "exception",
+		[PYI_REASON_SIGNAL] = "signal",	    [PYI_REASON_WALL_TIME] = "wall_time",
+		[PYI_REASON_CPU_TIME] = "cpu_time", [PYI_REASON_MEMORY] = "memory",
+		[PYI_REASON_PIDS] = "pids",	    [PYI_REASON_OUTPUT] = "output",
+		[PYI_REASON_POLICY] = "policy",	    [PYI_REASON_PANIC] = "panic",
 		[PYI_REASON_SETUP] = "setup",
 	};
 

@@ -65,8 +65,9 @@ static void test_nothing_known(void **state)
 	result.exit_code = PYI_EXIT_FAILURE;
 	pyi_err_set(&result.error, ENOENT, "cannot open '%s'", "p.yml");
 	pyi_result_print_json(&result, &out);
-	assert_non_null(strstr(pyi_buf_str(&out), "\"reason\":\"setup\",\"exit_code\":125,\"signal\":null,"
-						  "\"name\":null,\"generation\":0,\"policy\":null,\"mode\":null,"));
+	assert_non_null(strstr(pyi_buf_str(&out),
+			       "\"reason\":\"setup\",\"exit_code\":125,\"signal\":null,"
+			       "\"name\":null,\"generation\":0,\"policy\":null,\"mode\":null,"));
 	assert_non_null(strstr(pyi_buf_str(&out), "\"memory_peak_bytes\":null"));
 	assert_non_null(strstr(pyi_buf_str(&out), "\"denials\":[],\"denials_total\":0"));
 	assert_non_null(strstr(pyi_buf_str(&out), "\"error\":\"cannot open 'p.yml'\"}\n"));
@@ -98,8 +99,9 @@ static void test_network_denial(void **state)
 	_cleanup_buf struct pyi_buf out = PYI_BUF_INIT;
 	struct pyi_result result;
 	char rule[] = "net: default", op[] = "connect", target[] = "[::1]:80";
-	struct pyi_denial denial = { .rule = rule, .op = op, .target = target, .errnum = EPERM,
-				     .is_warning = true };
+	struct pyi_denial denial = {
+		.rule = rule, .op = op, .target = target, .errnum = EPERM, .is_warning = true
+	};
 
 	pyi_result_init(&result);
 	assert_int_equal(pyi_result_add_denial(&result, &denial), 0);
@@ -140,8 +142,8 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_whole_record),	cmocka_unit_test(test_nothing_known),
-		cmocka_unit_test(test_hostile_strings), cmocka_unit_test(test_network_denial),
+		cmocka_unit_test(test_whole_record),	   cmocka_unit_test(test_nothing_known),
+		cmocka_unit_test(test_hostile_strings),	   cmocka_unit_test(test_network_denial),
 		cmocka_unit_test(test_denials_are_capped), cmocka_unit_test(test_names),
 	};
 

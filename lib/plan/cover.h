@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What each granted path comes to when all rules about it and about the paths above it are put together:
+ * deny > warn > allow, whatever their order. Private to lib/plan.
+ */
+#ifndef PYI_PLAN_COVER_H
+#define PYI_PLAN_COVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "plan/grants.h"
+
+struct pyi_build;
+struct pyi_err;
+
+enum { PYI_COVER_NONE = -1 };
+
+struct pyi_cover_node {
+	const char *path;		/* borrowed from the grants */
+	enum pyi_path_kind kind;
+	unsigned int access;		/* final, what is above included; 0 when denied */
+	unsigned int above;		/* final access of the nearest node above */
+	bool is_denied;			/* here or above */
+	bool can_idmap;
+	const struct pyi_fs_rule *rule;	/* that denies, else the first that allows; NULL: the built-in list */
+	const struct pyi_fs_rule *above_rule;
+	int parent;			/* index of the nearest node above, PYI_COVER_NONE */
+};
+
+struct pyi_cover {
+	struct pyi_cover_node *v;	/* in tree order: a parent, then all beneath it */
+	size_t n;
+};
+
+/*
+ * Build it. Refuses what cannot be: '/', the sandbox's own /proc and /dev, and (where the mode wants it exact) denies
+ * and write globs that may match more once the guest runs.
+ */
+int pyi_cover_build(struct pyi_build *b, struct pyi_err *err);
+void pyi_cover_free(struct pyi_cover *cover);
+
+/* The nearest node at or above a path, NULL when there is none. */
+const struct pyi_cover_node *pyi_cover_find(const struct pyi_cover *cover, const char *path);
+
+/* Is something granted beneath this path (so that it exists inside as a directory)? */
+bool pyi_cover_has_below(const struct pyi_cover *cover, const char *path);
+
+/* Is `path` the same as `top` or beneath it? */
+bool pyi_path_is_within(const char *path, const char *top);
+
+/* Checks what rules about paths cannot promise once the guest runs; cover_exact.c. */
+int pyi_cover_check_exact(struct pyi_build *b, struct pyi_err *err);
+
+#endif
