@@ -88,7 +88,9 @@ static int idmap(const char *dir)
 static int load(uint32_t type, uint32_t attach, uint32_t btf_id)
 {
 	struct bpf_insn insns[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = type == BPF_PROG_TYPE_LSM ? 0 : 1 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K,
+		  .dst_reg = 0,
+		  .imm = type == BPF_PROG_TYPE_LSM ? 0 : 1 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	union bpf_attr attr;
