@@ -11,6 +11,7 @@
 #include "base/parse.h"
 #include "base/util.h"
 #include "cmd/commands.h"
+#include "cmd/policy_options.h"
 #include "plan/layer.h"
 #include "report/result.h"
 #include "super/run.h"
@@ -33,31 +34,13 @@ enum {
 	RUN_RULE,
 };
 
-#define RULE(name_, arg_, help_) { name_, 0, arg_, help_, RUN_RULE, true, false }
 #define OPTION(name_, letter_, arg_, id_, help_) { name_, letter_, arg_, help_, id_, false, false }
-#define LAST(letter_, arg_, id_, help_) { NULL, letter_, arg_, help_, id_, false, true }
+#define LAST(letter_, arg_, id_, help_)		 { NULL, letter_, arg_, help_, id_, false, true }
 
 static const struct pyi_option run_options[] = {
-	OPTION("policy", 'p', "FILE|NAME", RUN_POLICY, "a policy file or a template's name (default: defaults)"),
-	RULE("allow-read", "PATH", "grant reading of a path and all below it; globs work"),
-	RULE("deny-read", "PATH", "deny a path, whatever else allows it"),
-	RULE("allow-write", "PATH", "grant reading and writing; a missing file is made"),
-	RULE("deny-write", "PATH", "as --deny-read"),
-	RULE("allow-run", "PATH", "grant executing a program"),
-	RULE("deny-run", "PATH", "deny executing a program"),
-	RULE("allow-net", "HOST:PORT", "grant connecting; udp://HOST:PORT, bind:ADDRESS:PORT"),
-	RULE("deny-net", "HOST:PORT", "deny an address, prefix or name"),
-	RULE("allow-env", "NAME", "let an environment variable through; NAME* for a prefix"),
-	RULE("deny-env", "NAME", "keep an environment variable out"),
-	RULE("env", "NAME=VALUE", "set an environment variable"),
-	RULE("memory", "SIZE", "memory limit, such as 256MiB"),
-	RULE("cpu", "SHARE", "CPU bandwidth, such as 50% of one CPU"),
-	RULE("cpu-time", "TIME", "CPU time limit, such as 10s"),
-	RULE("timeout", "TIME", "wall time limit, such as 1.5s"),
-	RULE("pids", "N", "processes and threads at once"),
-	RULE("open-files", "N", "open files of one process"),
-	RULE("output", "SIZE", "bytes on stdout and stderr together"),
-	RULE("tmp", "SIZE", "size of the private /tmp"),
+	OPTION("policy", 'p', "FILE|NAME", RUN_POLICY,
+	       "a policy file or a template's name (default: defaults)"),
+	PYI_POLICY_OPTIONS(RUN_RULE),
 	OPTION("mode", 0, "MODE", RUN_MODE, "hardened, compatibility or dev"),
 	OPTION("require", 0, "LAYER", RUN_REQUIRE, "refuse to run without this layer; may be repeated"),
 	OPTION("user", 0, "UID[:GID]", RUN_USER, "as root: the guest's ids (default: one of its own)"),
@@ -106,12 +89,15 @@ static int parse_user(const char *text, struct pyi_run_options *options)
 	uint64_t uid, gid;
 	char uid_text[32];
 
-	snprintf(uid_text, sizeof(uid_text), "%.*s", colon ? (int)(colon - text) : (int)strlen(text), text);
+	snprintf(uid_text, sizeof(uid_text), "%.*s",
+		 colon ? (int)(colon - text) : (int)strlen(text), text);
 	if (pyi_parse_u64(uid_text, 1, ID_MAX, &uid, &err) ||
 	    pyi_parse_u64(colon ? colon + 1 : uid_text, 1, ID_MAX, &gid, &err))
-		return pyi_usage_error("run", "--user '%s': %s (the guest never runs as root)", text, err.msg);
+		return pyi_usage_error("run", "--user '%s': %s (the guest never runs as root)",
+				       text, err.msg);
 	if (geteuid() != 0)
-		return pyi_usage_error("run", "--user needs root: an ordinary user's guest runs as that user");
+		return pyi_usage_error(
+			"run", "--user needs root: an ordinary user's guest runs as that user");
 	options->has_user = true;
 	options->uid = (uid_t)uid;
 	options->gid = (gid_t)gid;
@@ -227,8 +213,8 @@ static int run_command(int argc, char **argv)
 			return 0;
 		}
 		if (parser.option->is_policy) {
-			flags[options.n_flags++] =
-				(struct pyi_policy_flag){ parser.option->name, parser.value };
+			flags[options.n_flags++] = (struct pyi_policy_flag){ parser.option->name,
+									     parser.value };
 			continue;
 		}
 		ret = apply_option(&parser, &options);
