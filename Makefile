@@ -109,7 +109,7 @@ LIBS := -lbpf -lelf -lyaml -lcrypto -lzstd -lz -luuid -ldl -lm -lpthread
 
 .PHONY: build in-lint in-fuzz in-format tests FORCE
 build: $(BIN) tests
-tests: $(UNIT_BIN) $(HELPER_BIN)
+tests: $(UNIT_BIN) $(HELPER_BIN) $(B)/helper/pyisolate-faults $(B)/helper/faults.list
 
 $(BIN): $(CMD_OBJ) $(LIB_OBJ) $(GUEST_GEN_OBJ) $(CPYTHON)/libpython.a
 	$(CC) $(LDFLAGS) -o $@.full $(CMD_OBJ) $(LIB_OBJ) $(GUEST_GEN_OBJ) \
@@ -171,6 +171,22 @@ $(B)/helper/cfi-off: test/cfi/victim.c
 	@mkdir -p $(@D)
 	clang-19 -std=gnu17 -O2 $(WARN) -fuse-ld=lld -static -o $@ $<
 
+# The same binary with numbered fault points (lib/base/fault.h): only the objects that have any are compiled again.
+FAULT_SRC := $(shell grep -l base/fault.h $(LIB_SRC))
+FAULT_OBJ := $(FAULT_SRC:%.c=$(B)/faults/%.o)
+$(B)/faults/%.o: %.c | $(GEN)/version.h $(GEN)/bpf.stamp
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -DPYI_FAULTS -MMD -MP -c -o $@ $<
+$(B)/helper/pyisolate-faults: $(BIN) $(FAULT_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -s -o $@ $(CMD_OBJ) $(filter-out $(FAULT_SRC:%.c=$(B)/obj/%.o),$(LIB_OBJ)) $(FAULT_OBJ) \
+		$(GUEST_GEN_OBJ) -Wl,--start-group $(PYLIBS) $(LIBS) -Wl,--end-group 2>$(B)/link-faults.log || \
+		{ cat $(B)/link-faults.log; exit 1; }
+$(B)/helper/faults.list: $(FAULT_SRC)
+	@mkdir -p $(@D)
+	grep -oE 'PYI_FAULT\([0-9]+' $(FAULT_SRC) | sed 's/.*(//' | sort -n >$@
+	@test -z "$$(uniq -d $@)" || { echo "a fault point's number stands twice: $$(uniq -d $@)"; rm $@; exit 1; }
+
 # Fuzz targets: libFuzzer over the pure layers, with address and undefined-behaviour checks.
 FUZZ_LIB := $(wildcard lib/base/*.c lib/policy/*.c lib/wire/*.c lib/report/*.c lib/plan/*.c) lib/guest/spec.c
 $(B)/fuzz/%: test/fuzz/%.c $(FUZZ_LIB) $(GEN)/templates.c
@@ -186,5 +202,5 @@ in-lint: $(GEN)/version.h $(GEN)/bpf.stamp
 in-format:
 	clang-format-19 -i $(shell find cmd lib bpf test -name '*.[ch]')
 
--include $(LIB_SRC:%.c=$(B)/obj/%.d) $(CMD_SRC:%.c=$(B)/obj/%.d) $(UNIT_BIN:%=%.d)
+-include $(LIB_SRC:%.c=$(B)/obj/%.d) $(FAULT_OBJ:.o=.d) $(CMD_SRC:%.c=$(B)/obj/%.d) $(UNIT_BIN:%=%.d)
 endif

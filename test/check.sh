@@ -36,7 +36,7 @@ chmod 0755 "$work"
 mkdir "$work/bin" "$work/src" "$work/tap" "$work/tap-user"
 cp -l "$bin" "$work/bin/pyisolate" 2>/dev/null || cp "$bin" "$work/bin/pyisolate"
 for d in helper unit; do
-	[ ! -d "$build/$d" ] || cp -R "$build/$d" "$work/bin/$d"
+	[ ! -d "$build/$d" ] || cp -Rl "$build/$d" "$work/bin/$d" 2>/dev/null || cp -R "$build/$d" "$work/bin/"
 done
 for f in test policy man README.md; do
 	[ ! -e "$top/$f" ] || cp -R "$top/$f" "$work/src/"

@@ -184,7 +184,7 @@ check_scripts() {
 	for f in lib/guest/*.py test/*/*.py; do
 		[ -e "$f" ] || continue
 		[ ! -x "$CPYTHON/python" ] ||
-			"$CPYTHON/python" -I -S -c 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' "$f" 2>&1 |
+			PYTHONHOME=$CPYTHON PYTHONPATH=$CPYTHON/lib "$CPYTHON/python" -S -P -B -c 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' "$f" 2>&1 |
 			tail -n 1 | sed "s,^,$f:1: ,"
 	done
 }

@@ -32,6 +32,7 @@ vm=$("$top/vendor/vm.sh") || failed "no kernel to boot"
 command -v qemu-system-x86_64 >/dev/null || failed "no qemu-system-x86_64 here"
 
 tree=$work/vm/tree
+loader=$("$top/vendor/root.sh")/lib64/ld-linux-x86-64.so.2
 mkdir -p "$tree/bin" "$tree/etc" "$tree/sbin" "$tree/lib" "$tree/opt/bin" "$tree/opt/src" || exit 1
 cp "$vm/busybox" "$tree/bin/busybox"
 ln -s busybox "$tree/bin/sh"
@@ -42,8 +43,14 @@ chmod 0755 "$tree/init" "$tree/sbin/init"
 cp "$work/bin/pyisolate" "$tree/opt/bin/"
 [ ! -d "$work/bin/helper" ] || cp -R "$work/bin/helper" "$tree/opt/bin/"
 mkdir "$tree/opt/bin/unit"
+rm -f "$tree/opt/bin/helper/pyisolate-faults"
 for f in "$work"/bin/unit/root_*; do
-	[ ! -x "$f" ] || case $f in *.log | *.d) ;; *) cp "$f" "$tree/opt/bin/unit/" ;; esac
+	case $f in *'*' | *.log | *.d) continue ;; esac
+	cp "$f" "$tree/opt/bin/unit/"
+	# Its loader and libraries, at the paths it names.
+	"$loader" --list "$f" 2>/dev/null | grep -o '/[^ ]*' | sort -u | while read -r lib; do
+		[ -e "$tree$lib" ] || { mkdir -p "$tree${lib%/*}" && cp -L "$lib" "$tree$lib"; }
+	done
 done
 for f in "$work"/src/*; do
 	cp -R "$f" "$tree/opt/src/"
