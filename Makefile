@@ -105,6 +105,9 @@ endif
 # The interpreter for the build itself; a fixed hash seed makes what it freezes reproducible.
 PYTHON := PYTHONHASHSEED=0 PYTHONHOME=$(CPYTHON) PYTHONPATH=$(CPYTHON)/lib $(CPYTHON)/python -S -P -B
 PYLIBS = $(CPYTHON)/libpython.a $(shell cat $(CPYTHON)/link)
+# What lib/guest/static.c replaces in libraries and in gcc's start-up code.
+WRAP := dlopen dlerror __register_frame_info __deregister_frame_info _PyCriticalSection_BeginSlow
+LDWRAP := $(WRAP:%=-Wl,--wrap=%) -Wl,--eh-frame-hdr
 LIBS := -lbpf -lelf -lyaml -lcrypto -lzstd -lz -luuid -ldl -lm -lpthread
 
 .PHONY: build in-lint in-fuzz in-format tests FORCE
@@ -112,7 +115,7 @@ build: $(BIN) tests
 tests: $(UNIT_BIN) $(HELPER_BIN) $(B)/helper/pyisolate-faults $(B)/helper/faults.list
 
 $(BIN): $(CMD_OBJ) $(LIB_OBJ) $(GUEST_GEN_OBJ) $(CPYTHON)/libpython.a
-	$(CC) $(LDFLAGS) -o $@.full $(CMD_OBJ) $(LIB_OBJ) $(GUEST_GEN_OBJ) \
+	$(CC) $(LDFLAGS) $(LDWRAP) -o $@.full $(CMD_OBJ) $(LIB_OBJ) $(GUEST_GEN_OBJ) \
 		-Wl,--start-group $(PYLIBS) $(LIBS) -Wl,--end-group 2>$(B)/link.log || { cat $(B)/link.log; exit 1; }
 	objcopy --only-keep-debug $@.full $@.debug
 	strip -o $@.new $@.full

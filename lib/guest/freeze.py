@@ -16,11 +16,14 @@ import _imp
 EXCLUDE = {
     "test", "_distutils_system_mod", "site-packages",   # not part of the library
     "idlelib", "tkinter", "turtle", "turtledemo",       # need a display
-    "curses", "_pyrepl",                                # need a terminal library (the prompt of `python3` itself)
+    "curses",                                           # needs a terminal library, and so does this half of _pyrepl:
+    "_pyrepl._minimal_curses", "_pyrepl.curses", "_pyrepl.readline", "_pyrepl.simple_interact",
+    "_pyrepl.unix_console", "_pyrepl.unix_eventqueue", "_pyrepl.windows_console",
     "ensurepip",                                        # carries pip, which needs a file system to install into
     "dbm.gnu", "dbm.ndbm",                              # need libgdbm, libdb; dbm.sqlite3 and dbm.dumb stay
     "asyncio.windows_events", "asyncio.windows_utils",  # refuse to be imported on anything but Windows
     "multiprocessing.popen_spawn_win32", "encodings.mbcs", "encodings.oem",
+    "_ios_support",                                     # loads libraries of iOS when imported
     "importlib._bootstrap", "importlib._bootstrap_external",  # frozen by CPython under their private names
 }
 

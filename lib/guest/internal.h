@@ -29,6 +29,9 @@ struct pyi_guest_spec_map {
 int pyi_guest_spec_read(int fd, struct pyi_guest_spec_map *ret_map, struct pyi_err *err);
 void pyi_guest_spec_release(struct pyi_guest_spec_map *map);
 
+/* Once, before the interpreter starts: name services that a static program can use. */
+void pyi_guest_static_init(void);
+
 /* Make the interpreter ready. No file is opened and no thread made. */
 int pyi_guest_python_start(struct pyi_err *err);
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/util.h"
 #include "guest/internal.h"
 #include "kernel/lockdown.h"
 #include "kernel/sandbox.h"
@@ -241,27 +242,71 @@ static int end_with_exception(bool *ret_interrupted)
 	return 1;
 }
 
-/* A shell that sees death by SIGINT knows that the user pressed ^C. */
-static int end_by_sigint(void)
+/* How the process ends. */
+static struct {
+	int code;
+	bool interrupted;
+	PyObject *streams[2]; /* stdout and stderr as they were when finalization began */
+} ending;
+
+static int end_process(int code)
 {
+	if (!ending.interrupted)
+		return code;
+	/* A shell that sees death by SIGINT knows that the user pressed ^C. */
 	signal(SIGINT, SIG_DFL);
 	kill(getpid(), SIGINT);
 	return 128 + SIGINT;
 }
 
+static bool can_flush(PyObject *stream)
+{
+	PyObject *result = PyObject_CallMethod(stream, "flush", NULL);
+
+	/* What was closed was flushed then. */
+	if (!result && PyErr_ExceptionMatches(PyExc_ValueError))
+		result = Py_NewRef(Py_None);
+	PyErr_Clear();
+	Py_XDECREF(result);
+	return result;
+}
+
+/*
+ * The audit event with which CPython begins to free the interpreter's memory. Threads have been joined, atexit
+ * functions and finalizers run, modules destroyed, files flushed: the kernel frees the rest in no time.
+ */
+static int on_audit(const char *event, PyObject *args, void *data)
+{
+	if (strcmp(event, "cpython.PyInterpreterState_Clear") ||
+	    PyInterpreterState_Get() != PyInterpreterState_Main())
+		return 0;
+	for (size_t i = 0; i < PYI_ARRAY_SIZE(ending.streams); i++)
+		if (ending.streams[i] && !can_flush(ending.streams[i]))
+			ending.code = EXIT_FLUSH;
+	fflush(NULL);
+	_exit(end_process(ending.code));
+}
+
+static void hold_stream(size_t i, const char *name)
+{
+	PyObject *stream = PySys_GetObject(name); /* borrowed */
+
+	if (stream && !strcmp(Py_TYPE(stream)->tp_name, "_io.TextIOWrapper"))
+		ending.streams[i] = Py_NewRef(stream);
+}
+
 static int run_to_end(PyObject *helper, const struct pyi_guest_spec *spec)
 {
 	PyObject *result = run(helper, spec);
-	bool interrupted = false;
-	int code = 0;
 
 	Py_DECREF(helper);
 	if (!result)
-		code = end_with_exception(&interrupted);
+		ending.code = end_with_exception(&ending.interrupted);
 	Py_XDECREF(result);
-	if (Py_FinalizeEx() < 0)
-		code = EXIT_FLUSH;
-	return interrupted ? end_by_sigint() : code;
+	hold_stream(0, "stdout");
+	hold_stream(1, "stderr");
+	PySys_AddAuditHook(on_audit, NULL);
+	return end_process(Py_FinalizeEx() < 0 ? EXIT_FLUSH : ending.code);
 }
 
 /* ------------------------------------------------------------------------------------------------ start */

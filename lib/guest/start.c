@@ -134,6 +134,7 @@ int pyi_guest_python_start(struct pyi_err *err)
 	PyStatus status;
 	int ret;
 
+	pyi_guest_static_init();
 	fit_memory_limit();
 	PyImport_FrozenModules = pyi_frozen_modules;
 	ret = preinitialise(err);
