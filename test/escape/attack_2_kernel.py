@@ -119,7 +119,7 @@ def io_uring():
 
 
 def keyctl():
-    return "key %d" % syscall(248, buf("user"), buf("pyisolate-test"), buf("secret"), 6, -3)
+    return "key %d" % syscall(248, buf("user"), buf("pyisolate-test"), buf("secret"), 6, -1)
 
 
 def open_by_handle_at():

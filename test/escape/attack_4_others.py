@@ -202,11 +202,15 @@ def sysv_get():
 
 
 def sem_get():
-    return "semaphore %d" % syscall(64, 0x70796973, 1, 0o1666)
+    i = syscall(64, 0x70796973, 1, 0o1666)
+    syscall(66, i, 0, 0)
+    return "semaphore %d" % i
 
 
 def msg_get():
-    return "queue %d" % syscall(68, 0x70796973, 0o1666)
+    i = syscall(68, 0x70796973, 0o1666)
+    syscall(71, i, 0, 0)
+    return "queue %d" % i
 
 
 def mq_put():
@@ -239,8 +243,9 @@ def abstract_get():
 
 
 def key_put():
-    syscall(248, buf("user"), buf("pyisolate-meet"), buf("hello"), 5, -4)
+    key = syscall(248, buf("user"), buf("pyisolate-meet"), buf("hello"), 5, -4)
     time.sleep(float(sys.argv[2]))
+    syscall(250, 9, key, -4)
     return "put"
 
 

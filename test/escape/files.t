@@ -54,7 +54,7 @@ is "$(cat granted/private/secret)" "the SECRET text" "the denied file is what it
 
 # A read-only grant that is writable.
 cp granted/file granted/extra
-for attempt in write append truncate open-truncate chmod utime setxattr mmap-write mprotect-shared reopen-writable \
+for attempt in write append truncate open-truncate chmod utime setxattr mmap-write reopen-writable \
 	rename unlink; do
 	cp granted/file granted/target
 	outside "$attempt" "$G/target"
