@@ -137,7 +137,7 @@ static void add_fs_denial(const struct pyi_plan *plan, const struct pyi_report_m
 			  struct pyi_result *result)
 {
 	char path[PATH_MAX], rule_text[PATH_MAX + 32], origin[PATH_MAX], at[1200];
-	struct pyi_denial denial = { .op = msg->flags & 1 ? "write" : "open", .is_claim = true };
+	struct pyi_denial denial = { .op = (char *)(msg->flags & 1 ? "write" : "open"), .is_claim = true };
 	const struct pyi_fs_rule *rule = NULL;
 
 	if (!is_denial(plan, msg, path, sizeof(path), &rule))
@@ -184,7 +184,7 @@ static void add_net_denial(const struct pyi_plan *plan, const struct pyi_bpf_eve
 	struct pyi_denial denial = { .errnum = EPERM, .is_warning = event->is_warning };
 	const struct pyi_net_rule *rule = NULL;
 
-	denial.op = event->op == PYI_NET_BIND ? "bind" : "connect";
+	denial.op = (char *)(event->op == PYI_NET_BIND ? "bind" : "connect");
 	format_address(event, target, sizeof(target));
 	denial.target = target;
 	(void)pyi_policy_decide_net(plan->policy, (enum pyi_net_op)event->op, proto, NULL, event->addr,
