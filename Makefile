@@ -151,11 +151,11 @@ $(GEN)/frozen_table.o: $(GEN)/frozen_table.c
 
 include Makefile.bpf
 
-# Unit tests link everything but main and the interpreter. They are dynamic (Debian has no static cmocka) and use the
+# Unit tests link everything but main and what needs the interpreter. They are dynamic (Debian has no static cmocka) and use the
 # build root's loader and libraries by absolute path, so that they run outside the root too.
 UNIT_LD = -no-pie -Wl,--dynamic-linker=$(PYI_ROOT)/lib64/ld-linux-x86-64.so.2 \
 	-Wl,-rpath,$(PYI_ROOT)/usr/lib/x86_64-linux-gnu $(if $(RELEASE),-fuse-ld=lld)
-UNIT_OBJ = $(filter-out $(B)/obj/lib/guest/%,$(LIB_OBJ))
+UNIT_OBJ = $(filter-out $(B)/obj/lib/guest/%,$(LIB_OBJ)) $(B)/obj/lib/guest/spec.o
 $(B)/unit/%: test/unit/%.c $(UNIT_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(UNIT_LD) -o $@ $< $(UNIT_OBJ) \
