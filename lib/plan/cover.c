@@ -98,8 +98,8 @@ static int add_grant(struct pyi_build *b, struct pyi_cover_node *node,
 	char origin[PYI_ORIGIN_MAX];
 
 	if (grant->verdict == PYI_WARN && b->is_dev) {
-		/* No layer of this version can record it, so it opens no more than reading on its own. */
-		node->access |= PYI_READ;
+		/* No layer of this version can record it, so it opens no more than it must. */
+		node->access |= grant->access == PYI_EXEC ? PYI_READ | PYI_EXEC : PYI_READ;
 		if (!node->rule)
 			node->rule = grant->rule;
 		return pyi_build_warn(
@@ -107,9 +107,9 @@ static int add_grant(struct pyi_build *b, struct pyi_cover_node *node,
 			grant->rule ? pyi_build_origin(&grant->rule->from, origin) : "", grant->path);
 	}
 	if (grant->verdict != PYI_ALLOW) {
-		if (!node->is_denied || !node->rule)
+		if (!node->denied || !node->rule)
 			node->rule = grant->rule;
-		node->is_denied = true;
+		node->denied |= grant->access;
 		return 0;
 	}
 	node->access |= grant->access;
@@ -117,6 +117,12 @@ static int add_grant(struct pyi_build *b, struct pyi_cover_node *node,
 	if (!node->rule)
 		node->rule = grant->rule;
 	return 0;
+}
+
+/* Of an access only the part that stands on its own: what cannot be read cannot be written or run. */
+static unsigned int less(unsigned int access, unsigned int denied)
+{
+	return denied & PYI_READ ? 0 : access & ~denied;
 }
 
 /* The sandbox has its own of these; the host's would show its processes and devices. */
@@ -182,8 +188,8 @@ static int settle(struct pyi_build *b, struct pyi_cover *cover, struct pyi_cover
 									    : &cover->v[node->parent];
 	char origin[PYI_ORIGIN_MAX], above_origin[PYI_ORIGIN_MAX];
 
-	if (above && above->is_denied) {
-		if (node->access && !node->is_denied && node->rule &&
+	if (above && pyi_cover_is_hidden(above)) {
+		if (node->access && !pyi_cover_is_hidden(node) && node->rule &&
 		    !node->rule->from.is_template && above->rule) {
 			int r = pyi_build_warn(b, err, "%s: '%s' is not granted: %s denies '%s'",
 					       pyi_build_origin(&node->rule->from, origin), node->path,
@@ -193,12 +199,12 @@ static int settle(struct pyi_build *b, struct pyi_cover *cover, struct pyi_cover
 			if (r)
 				return r;
 		}
-		node->is_denied = true;
 		node->rule = above->rule;
 	}
 	node->above = above ? above->access : 0;
 	node->above_rule = above ? above->rule : NULL;
-	node->access = node->is_denied ? 0 : node->access | node->above;
+	node->denied |= above ? above->denied : 0;
+	node->access = less(node->access | node->above, node->denied);
 	return 0;
 }
 

@@ -19,14 +19,20 @@ enum { PYI_COVER_NONE = -1 };
 struct pyi_cover_node {
 	const char *path;		/* borrowed from the grants */
 	enum pyi_path_kind kind;
-	unsigned int access;		/* final, what is above included; 0 when denied */
-	unsigned int above;		/* final access of the nearest node above */
-	bool is_denied;			/* here or above */
+	unsigned int access;  /* final: what is allowed here or above, less what is denied here or above */
+	unsigned int above;   /* final access of the nearest node above */
+	unsigned int denied;  /* here or above; with PYI_READ in it nothing is left (is_hidden) */
 	bool can_idmap;
 	const struct pyi_fs_rule *rule;	/* that denies, else the first that allows; NULL: the built-in list */
 	const struct pyi_fs_rule *above_rule;
 	int parent;			/* index of the nearest node above, PYI_COVER_NONE */
 };
+
+/* Must this path not be seen at all? A deny of exec alone only takes that away. */
+static inline bool pyi_cover_is_hidden(const struct pyi_cover_node *node)
+{
+	return node->denied & PYI_READ;
+}
 
 struct pyi_cover {
 	struct pyi_cover_node *v;	/* in tree order: a parent, then all beneath it */

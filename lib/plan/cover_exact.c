@@ -68,13 +68,19 @@ static int inexact(struct pyi_build *b, const struct pyi_fs_rule *rule, const ch
 	return pyi_build_warn(b, err, "%s: %s", origin, what);
 }
 
-static const struct pyi_cover_node *writable_above_pattern(struct pyi_build *b, const char *pattern)
+/* Does a deny of this kind take anything away where that much is granted and the guest may make files? */
+static bool matters(const struct pyi_fs_rule *rule, const struct pyi_cover_node *node)
+{
+	return (node->access & PYI_WRITE) && (node->access & rule->access);
+}
+
+static const struct pyi_cover_node *writable_above_pattern(struct pyi_build *b, const struct pyi_fs_rule *rule)
 {
 	for (size_t i = 0; i < b->cover->n; i++) {
 		const struct pyi_cover_node *node = &b->cover->v[i];
 
-		if ((node->access & PYI_WRITE) && node->kind == PYI_PATH_DIR &&
-		    may_match_below(pattern, node->path))
+		if (matters(rule, node) && node->kind == PYI_PATH_DIR &&
+		    may_match_below(rule->path, node->path))
 			return node;
 	}
 	return NULL;
@@ -82,7 +88,7 @@ static const struct pyi_cover_node *writable_above_pattern(struct pyi_build *b, 
 
 static int check_deny_glob(struct pyi_build *b, const struct pyi_fs_rule *rule, struct pyi_err *err)
 {
-	const struct pyi_cover_node *node = writable_above_pattern(b, rule->path);
+	const struct pyi_cover_node *node = writable_above_pattern(b, rule);
 	char what[PYI_ERR_MSG_MAX];
 
 	if (!node)
@@ -109,7 +115,7 @@ static int check_deny_missing(struct pyi_build *b, const struct pyi_fs_rule *rul
 	node = pyi_cover_find(b->cover, path);
 	while (node && node->kind == PYI_PATH_MISSING && node->parent != PYI_COVER_NONE)
 		node = &b->cover->v[node->parent];
-	if (!node || !(node->access & PYI_WRITE))
+	if (!node || !matters(rule, node))
 		return 0;
 	snprintf(what, sizeof(what),
 		 "'deny: %s' does not exist, and in the writable '%s' the guest could make it",
@@ -145,7 +151,7 @@ static int check_without_namespaces(struct pyi_build *b, struct pyi_err *err)
 	for (size_t i = 0; i < b->cover->n; i++) {
 		const struct pyi_cover_node *node = &b->cover->v[i];
 
-		if (!node->is_denied || !node->above || node->kind == PYI_PATH_MISSING || !node->rule)
+		if (!(node->above & node->denied) || node->kind == PYI_PATH_MISSING || !node->rule)
 			continue;
 		return pyi_err_set(
 			err, EOPNOTSUPP,

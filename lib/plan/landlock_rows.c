@@ -66,7 +66,7 @@ static int add_host(struct pyi_build *b, struct pyi_err *err)
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(nodes) && !r; i++) {
 		const struct pyi_cover_node *node = pyi_cover_find(b->cover, nodes[i]);
 
-		if (!node || (!node->access && !node->is_denied))
+		if (!node || (!node->access && !pyi_cover_is_hidden(node)))
 			r = add_row(b, nodes[i], PYI_READ | PYI_WRITE, false, false, err);
 	}
 	return r;
@@ -82,7 +82,8 @@ int pyi_build_landlock(struct pyi_build *b, struct pyi_err *err)
 	for (size_t i = 0; i < b->cover->n && !r; i++) {
 		const struct pyi_cover_node *node = &b->cover->v[i];
 
-		if (!node->is_denied && node->access != node->above)
+		/* What a deny of exec takes away is up to the mount: rows above count for what is below. */
+		if (node->access & ~node->above)
 			r = add_row(b, node->path, node->access, node->kind == PYI_PATH_DIR, false, err);
 	}
 	if (!r && b->plan->exec && b->plan->guest == PYI_GUEST_PYTHON)

@@ -23,6 +23,7 @@ struct net_item {
 	uint8_t prefix_len;
 	uint8_t uses;
 	bool is_deny;
+	bool is_wide;	/* reaches into special blocks from outside */
 	bool is_warn;
 	uint32_t rule;
 };
@@ -75,6 +76,7 @@ static int add_item(struct pyi_build *b, struct net_work *w, size_t index, const
 	item->uses = rule_uses(rule);
 	/* Only the mode `dev` turns a denial that is marked `warn` into a warning. */
 	item->is_deny = rule->verdict == PYI_DENY || (rule->verdict == PYI_WARN && !b->is_dev);
+	item->is_wide = rule->verdict == PYI_DENY;
 	item->is_warn = rule->verdict == PYI_WARN && b->is_dev;
 	item->rule = (uint32_t)index;
 	return 0;
@@ -176,7 +178,7 @@ static bool item_covers(const struct net_item *item, const struct prefix *p)
 	if (item->prefix_len > p->prefix_len ||
 	    !pyi_net_prefix_holds(item->addr, item->prefix_len, p->addr))
 		return false;
-	if (item->is_deny)
+	if (item->is_wide)
 		return true;
 	block = pyi_net_block_of(p->addr, p->prefix_len);
 	return !block || pyi_net_block_of(item->addr, item->prefix_len) == block;

@@ -40,7 +40,7 @@ static bool is_taken(const struct pyi_build *b, const char *path)
 {
 	const struct pyi_cover_node *node = pyi_cover_find(b->cover, path);
 
-	if (node && (node->access || node->is_denied))
+	if (node && (node->access || pyi_cover_is_hidden(node)))
 		return true;
 	for (size_t i = 0; i < b->grants->n_links; i++)
 		if (pyi_path_is_within(path, b->grants->links[i].path))
@@ -177,7 +177,7 @@ static int add_links(struct pyi_build *b, struct pyi_err *err)
 		const struct pyi_link *link = &b->grants->links[i];
 		const struct pyi_cover_node *node = pyi_cover_find(b->cover, link->path);
 
-		if ((node && (node->access || node->is_denied)) ||
+		if ((node && (node->access || pyi_cover_is_hidden(node))) ||
 		    is_own_path(b->plan, n_own, link->path))
 			continue;
 		if (!add_op(b, PYI_OP_SYMLINK, link->path, NULL, link->target, err))
@@ -235,7 +235,7 @@ int pyi_build_tree(struct pyi_build *b, struct pyi_err *err)
 	for (size_t i = 0; i < b->cover->n && !r; i++) {
 		const struct pyi_cover_node *node = &b->cover->v[i];
 
-		r = node->is_denied ? add_mask(b, node, err) : add_bind(b, node, err);
+		r = pyi_cover_is_hidden(node) ? add_mask(b, node, err) : add_bind(b, node, err);
 	}
 	return r;
 }
@@ -246,7 +246,7 @@ static bool is_dir_inside(const struct pyi_build *b, const char *path)
 	static const char *const own[] = { "/", "/tmp", "/dev", "/etc", "/proc" };
 	const struct pyi_cover_node *node = pyi_cover_find(b->cover, path);
 
-	if (node && node->is_denied)
+	if (node && pyi_cover_is_hidden(node))
 		return false;
 	if (node && node->access)
 		return strcmp(node->path, path) != 0 || node->kind == PYI_PATH_DIR;
