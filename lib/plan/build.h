@@ -21,12 +21,12 @@ struct pyi_build {
 	const struct pyi_policy *policy;
 	const struct pyi_plan_options *options;
 	const struct pyi_facts *facts;
-	const struct pyi_grants *grants;	/* never NULL here */
-	const struct pyi_names *names;		/* never NULL here */
-	struct pyi_plan *plan;			/* what is being built; owned by the caller */
-	struct pyi_cover *cover;		/* effective access by path; owned by the caller */
-	uint32_t needed;			/* layers (1 << enum pyi_layer) that this policy cannot do without */
-	bool is_dev;				/* rules marked `warn` let through */
+	const struct pyi_grants *grants; /* never NULL here */
+	const struct pyi_names *names;	 /* never NULL here */
+	struct pyi_plan *plan;		 /* what is being built; owned by the caller */
+	struct pyi_cover *cover;	 /* effective access by path; owned by the caller */
+	uint32_t needed; /* layers (1 << enum pyi_layer) that this policy cannot do without */
+	bool is_dev;	 /* rules marked `warn` let through */
 };
 
 /* One more element at the end of a growing array of a struct; NULL when out of memory. The new element is zeroed. */

@@ -97,6 +97,7 @@ static int add_grant(struct pyi_build *b, struct pyi_cover_node *node,
 {
 	char origin[PYI_ORIGIN_MAX];
 
+	node->can_idmap = node->can_idmap || grant->can_idmap;
 	if (grant->verdict == PYI_WARN && b->is_dev) {
 		/* No layer of this version can record it, so it opens no more than it must. */
 		node->access |= grant->access == PYI_EXEC ? PYI_READ | PYI_EXEC : PYI_READ;
@@ -113,7 +114,6 @@ static int add_grant(struct pyi_build *b, struct pyi_cover_node *node,
 		return 0;
 	}
 	node->access |= grant->access;
-	node->can_idmap = grant->can_idmap;
 	if (!node->rule)
 		node->rule = grant->rule;
 	return 0;

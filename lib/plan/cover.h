@@ -17,15 +17,15 @@ struct pyi_err;
 enum { PYI_COVER_NONE = -1 };
 
 struct pyi_cover_node {
-	const char *path;		/* borrowed from the grants */
+	const char *path; /* borrowed from the grants */
 	enum pyi_path_kind kind;
-	unsigned int access;  /* final: what is allowed here or above, less what is denied here or above */
-	unsigned int above;   /* final access of the nearest node above */
-	unsigned int denied;  /* here or above; with PYI_READ in it nothing is left (is_hidden) */
+	unsigned int access; /* final: what is allowed here or above, less what is denied here or above */
+	unsigned int above;  /* final access of the nearest node above */
+	unsigned int denied; /* here or above; with PYI_READ in it nothing is left (is_hidden) */
 	bool can_idmap;
-	const struct pyi_fs_rule *rule;	/* that denies, else the first that allows; NULL: the built-in list */
+	const struct pyi_fs_rule *rule; /* that denies, else the first that allows; NULL: the built-in list */
 	const struct pyi_fs_rule *above_rule;
-	int parent;			/* index of the nearest node above, PYI_COVER_NONE */
+	int parent; /* index of the nearest node above, PYI_COVER_NONE */
 };
 
 /* Must this path not be seen at all? A deny of exec alone only takes that away. */
@@ -35,7 +35,7 @@ static inline bool pyi_cover_is_hidden(const struct pyi_cover_node *node)
 }
 
 struct pyi_cover {
-	struct pyi_cover_node *v;	/* in tree order: a parent, then all beneath it */
+	struct pyi_cover_node *v; /* in tree order: a parent, then all beneath it */
 	size_t n;
 };
 

@@ -74,7 +74,8 @@ static bool matters(const struct pyi_fs_rule *rule, const struct pyi_cover_node 
 	return (node->access & PYI_WRITE) && (node->access & rule->access);
 }
 
-static const struct pyi_cover_node *writable_above_pattern(struct pyi_build *b, const struct pyi_fs_rule *rule)
+static const struct pyi_cover_node *writable_above_pattern(struct pyi_build *b,
+							   const struct pyi_fs_rule *rule)
 {
 	for (size_t i = 0; i < b->cover->n; i++) {
 		const struct pyi_cover_node *node = &b->cover->v[i];

@@ -14,45 +14,45 @@
 /* errnum 0: works. Otherwise the errno with which the host refused it. */
 struct pyi_fact {
 	int errnum;
-	char detail[96];	/* what was found or which call failed, e.g. "landlock_create_ruleset" */
+	char detail[96]; /* what was found or which call failed, e.g. "landlock_create_ruleset" */
 };
 
 enum pyi_cgroup_kind {
-	PYI_CGROUP_NONE,	/* no writable hierarchy */
-	PYI_CGROUP_V2,		/* controllers on the unified hierarchy */
-	PYI_CGROUP_HYBRID,	/* controllers on v1, a v2 hierarchy without controllers beside them */
-	PYI_CGROUP_V1,		/* v1 controllers only */
+	PYI_CGROUP_NONE,   /* no writable hierarchy */
+	PYI_CGROUP_V2,	   /* controllers on the unified hierarchy */
+	PYI_CGROUP_HYBRID, /* controllers on v1, a v2 hierarchy without controllers beside them */
+	PYI_CGROUP_V1,	   /* v1 controllers only */
 };
 
 struct pyi_facts {
-	uid_t uid;		/* of the invoker: real ids */
+	uid_t uid; /* of the invoker: real ids */
 	gid_t gid;
-	bool is_root;		/* euid 0 with CAP_SYS_ADMIN in this user namespace */
-	char release[65];	/* uname -r, for people only */
+	bool is_root;	  /* euid 0 with CAP_SYS_ADMIN in this user namespace */
+	char release[65]; /* uname -r, for people only */
 
-	struct pyi_fact userns;		/* an ordinary user may make user namespaces; 0 for root too when they work */
-	struct pyi_fact namespaces;	/* mount, pid, ipc, uts, net, cgroup: as root, or inside a user namespace */
-	struct pyi_fact mount_api;	/* open_tree, move_mount, mount_setattr */
-	struct pyi_fact idmap;		/* id-mapped mounts (root only) */
+	struct pyi_fact userns; /* an ordinary user may make user namespaces; 0 for root too when they work */
+	struct pyi_fact namespaces; /* mount, pid, ipc, uts, net, cgroup: as root, or inside a user namespace */
+	struct pyi_fact mount_api; /* open_tree, move_mount, mount_setattr */
+	struct pyi_fact idmap;	   /* id-mapped mounts (root only) */
 
 	enum pyi_cgroup_kind cgroup_kind;
-	struct pyi_fact cgroup;		/* a group can be made below cgroup_v2_dir (and the v1 directories) */
-	char cgroup_v2_dir[256];	/* parent of our groups on v2, "" if none: "/sys/fs/cgroup/unified/pyisolate" */
-	char cgroup_memory_dir[256];	/* where each controller's files are (= cgroup_v2_dir on v2), "" if missing */
+	struct pyi_fact cgroup; /* a group can be made below cgroup_v2_dir (and the v1 directories) */
+	char cgroup_v2_dir[256]; /* parent of our groups on v2, "" if none: "/sys/fs/cgroup/unified/pyisolate" */
+	char cgroup_memory_dir[256]; /* where each controller's files are (= cgroup_v2_dir on v2), "" if missing */
 	char cgroup_pids_dir[256];
 	char cgroup_cpu_dir[256];
 	char cgroup_cpuacct_dir[256];
 	char cgroup_freezer_dir[256];
 	bool clone_into_cgroup;
 
-	struct pyi_fact bpf_cgroup;	/* cgroup programs load and attach (root) */
+	struct pyi_fact bpf_cgroup; /* cgroup programs load and attach (root) */
 	struct pyi_fact bpf_lsm;
 	struct pyi_fact bpf_perf;
 
 	struct pyi_fact landlock;
-	int landlock_abi;		/* 0: none */
+	int landlock_abi; /* 0: none */
 	struct pyi_fact seccomp;
-	struct pyi_fact mdwe;		/* PR_SET_MDWE */
+	struct pyi_fact mdwe; /* PR_SET_MDWE */
 };
 
 #endif

@@ -16,21 +16,21 @@ enum pyi_path_kind { PYI_PATH_MISSING, PYI_PATH_FILE, PYI_PATH_DIR, PYI_PATH_OTH
 struct pyi_grant {
 	enum pyi_verdict verdict;
 	unsigned int access;
-	char *path;			/* real path: absolute, no symlink in it; owned */
+	char *path; /* real path: absolute, no symlink in it; owned */
 	enum pyi_path_kind kind;
-	bool can_idmap;			/* its file system takes id-mapped mounts (false where that was not asked) */
-	bool was_made;			/* an empty file made for a write rule (see pyi_resolve_paths) */
-	bool exact;			/* false: a glob that may match more later */
-	const struct pyi_fs_rule *rule;	/* borrowed from the policy; NULL for the built-in runtime list of `-- CMD` */
+	bool can_idmap; /* its file system takes id-mapped mounts (false where that was not asked) */
+	bool was_made;	/* an empty file made for a write rule (see pyi_resolve_paths) */
+	bool exact;	/* false: a glob that may match more later */
+	const struct pyi_fs_rule *rule; /* borrowed from the policy; NULL for the built-in runtime list of `-- CMD` */
 };
 
-struct pyi_link {			/* a symlink met on the way to a granted path; made again inside */
+struct pyi_link { /* a symlink met on the way to a granted path; made again inside */
 	char *path;
 	char *target;
 };
 
 struct pyi_grants {
-	struct pyi_grant *v;		/* sorted by path, parents before children */
+	struct pyi_grant *v; /* sorted by path, parents before children */
 	size_t n;
 	struct pyi_link *links;
 	size_t n_links;

@@ -5,26 +5,26 @@
 
 enum pyi_layer {
 	PYI_LAYER_NAMESPACES,
-	PYI_LAYER_IDMAP,	/* id-mapped mounts: the guest's files belong to the invoker */
+	PYI_LAYER_IDMAP, /* id-mapped mounts: the guest's files belong to the invoker */
 	PYI_LAYER_CGROUP,
 	PYI_LAYER_BPF_LSM,
 	PYI_LAYER_BPF_CGROUP,
 	PYI_LAYER_BPF_PERF,
 	PYI_LAYER_LANDLOCK,
 	PYI_LAYER_SECCOMP,
-	PYI_LAYER_PROCESS,	/* no capabilities, no_new_privs, not dumpable, MDWE, rlimits, own session */
+	PYI_LAYER_PROCESS, /* no capabilities, no_new_privs, not dumpable, MDWE, rlimits, own session */
 	PYI_N_LAYERS,
 };
 
 enum pyi_layer_state {
-	PYI_LAYER_UNUSED,	/* the policy does not need it */
+	PYI_LAYER_UNUSED, /* the policy does not need it */
 	PYI_LAYER_ON,
-	PYI_LAYER_OFF,		/* wanted, but missing here; `why` says so */
+	PYI_LAYER_OFF, /* wanted, but missing here; `why` says so */
 };
 
 struct pyi_layer_status {
 	enum pyi_layer_state state;
-	char why[192];		/* for OFF: the reason and what to do; for ON: a detail such as "ABI 7", may be "" */
+	char why[192]; /* for OFF: the reason and what to do; for ON: a detail such as "ABI 7", may be "" */
 };
 
 /* "namespaces", "idmap", "cgroup", "bpf-lsm", "bpf-cgroup", "bpf-perf", "landlock", "seccomp", "process". */

@@ -23,7 +23,7 @@ struct net_item {
 	uint8_t prefix_len;
 	uint8_t uses;
 	bool is_deny;
-	bool is_wide;	/* reaches into special blocks from outside */
+	bool is_wide; /* reaches into special blocks from outside */
 	bool is_warn;
 	uint32_t rule;
 };

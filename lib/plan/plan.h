@@ -30,15 +30,15 @@ enum pyi_guest_kind { PYI_GUEST_PYTHON, PYI_GUEST_COMMAND };
 struct pyi_plan_options {
 	enum pyi_mode mode;
 	enum pyi_guest_kind guest;
-	uint32_t required_layers;	/* bits 1 << enum pyi_layer, from --require */
-	bool has_user;			/* --user UID[:GID], as root */
+	uint32_t required_layers; /* bits 1 << enum pyi_layer, from --require */
+	bool has_user;		  /* --user UID[:GID], as root */
 	uid_t uid;
 	gid_t gid;
-	uid_t default_uid;		/* as root without --user: an id no other live sandbox has; also the gid */
-	const char *cwd;		/* --cwd; NULL: the invoker's own if it is visible inside, else /tmp */
+	uid_t default_uid; /* as root without --user: an id no other live sandbox has; also the gid */
+	const char *cwd;   /* --cwd; NULL: the invoker's own if it is visible inside, else /tmp */
 	const char *invoker_cwd;
-	const char *const *environ;	/* the invoker's, NULL-terminated; what env rules let pass is taken from it */
-	const char *home;		/* not granted, only named in messages; may be NULL */
+	const char *const *environ; /* the invoker's, NULL-terminated; what env rules let pass is taken from it */
+	const char *home; /* not granted, only named in messages; may be NULL */
 };
 
 /*
@@ -48,27 +48,27 @@ struct pyi_plan_options {
  * stand beneath another one: it is mounted over it. When all steps are done the root is made read-only.
  */
 enum pyi_op_kind {
-	PYI_OP_DIR,		/* mkdir -p, mode 0755 */
-	PYI_OP_BIND,		/* source → path: open_tree, mount_setattr from access, move_mount */
-	PYI_OP_MASK_DIR,	/* an empty directory nobody may enter, over a denied one */
-	PYI_OP_MASK_FILE,	/* an empty file nobody may open, over a denied one */
-	PYI_OP_SYMLINK,		/* path → text */
-	PYI_OP_FILE,		/* a read-only file with the content `text` */
-	PYI_OP_DEV,		/* bind of the host's device node `source`, read-write, no exec */
-	PYI_OP_PROC,		/* new proc, subset=pid, hidepid=invisible */
-	PYI_OP_TMPFS,		/* private, size_bytes, nosuid nodev noexec (unless access has PYI_EXEC) */
+	PYI_OP_DIR,	  /* mkdir -p, mode 0755 */
+	PYI_OP_BIND,	  /* source → path: open_tree, mount_setattr from access, move_mount */
+	PYI_OP_MASK_DIR,  /* an empty directory nobody may enter, over a denied one */
+	PYI_OP_MASK_FILE, /* an empty file nobody may open, over a denied one */
+	PYI_OP_SYMLINK,	  /* path → text */
+	PYI_OP_FILE,	  /* a read-only file with the content `text` */
+	PYI_OP_DEV,	  /* bind of the host's device node `source`, read-write, no exec */
+	PYI_OP_PROC,	  /* new proc, subset=pid, hidepid=invisible */
+	PYI_OP_TMPFS, /* private, size_bytes, nosuid nodev noexec (unless access has PYI_EXEC) */
 };
 
 struct pyi_op {
 	enum pyi_op_kind kind;
 	char *path;
-	char *source;		/* for BIND and DEV: the host's path, already real */
+	char *source; /* for BIND and DEV: the host's path, already real */
 	char *text;
-	unsigned int access;	/* PYI_READ | PYI_WRITE | PYI_EXEC */
+	unsigned int access; /* PYI_READ | PYI_WRITE | PYI_EXEC */
 	uint64_t size_bytes;
 	bool idmap;
-	bool is_dir;		/* for BIND */
-	const struct pyi_fs_rule *rule;	/* borrowed, NULL for our own */
+	bool is_dir;			/* for BIND */
+	const struct pyi_fs_rule *rule; /* borrowed, NULL for our own */
 };
 
 /*
@@ -84,7 +84,7 @@ struct pyi_landlock_row {
 	char *path;
 	unsigned int access;
 	bool is_dir;
-	bool may_make_special;	/* symlinks, fifos and sockets may be made here: private file systems only */
+	bool may_make_special; /* symlinks, fifos and sockets may be made here: private file systems only */
 };
 
 /*
@@ -94,27 +94,27 @@ struct pyi_landlock_row {
  * range applies, but ranges for different uses may overlap.
  */
 enum {
-	PYI_NET_RANGES_MAX = 16,	/* per prefix */
-	PYI_NET_ROWS_MAX = 1024,	/* per plan */
+	PYI_NET_RANGES_MAX = 16, /* per prefix */
+	PYI_NET_ROWS_MAX = 1024, /* per plan */
 };
 
 struct pyi_net_range {
 	uint16_t port_min;
 	uint16_t port_max;
-	uint8_t ops_protos;	/* bit 0 connect/tcp, 1 connect/udp, 2 bind/tcp, 3 bind/udp */
+	uint8_t ops_protos; /* bit 0 connect/tcp, 1 connect/udp, 2 bind/tcp, 3 bind/udp */
 	uint8_t is_warn;
-	uint16_t rule;		/* index into policy->net, for the denial record */
+	uint16_t rule; /* index into policy->net, for the denial record */
 };
 
 struct pyi_net_row {
 	uint8_t addr[16];
 	uint8_t prefix_len;
 	uint8_t n_ranges;
-	struct pyi_net_range ranges[PYI_NET_RANGES_MAX];	/* what is allowed; nothing else is */
+	struct pyi_net_range ranges[PYI_NET_RANGES_MAX]; /* what is allowed; nothing else is */
 };
 
 struct pyi_rlimit_row {
-	int resource;		/* RLIMIT_* */
+	int resource; /* RLIMIT_* */
 	uint64_t soft;
 	uint64_t hard;
 };
@@ -134,19 +134,19 @@ struct pyi_names {
 void pyi_names_release(struct pyi_names *names);
 
 struct pyi_plan {
-	const struct pyi_policy *policy;	/* borrowed; outlives the plan */
-	enum pyi_mode mode;			/* never DEFAULT */
+	const struct pyi_policy *policy; /* borrowed; outlives the plan */
+	enum pyi_mode mode;		 /* never DEFAULT */
 	enum pyi_guest_kind guest;
 	struct pyi_layer_status layers[PYI_N_LAYERS];
 
-	bool use_userns;	/* an ordinary user: ids map one to one */
-	bool use_namespaces;	/* mount, pid, ipc, uts, cgroup */
-	bool own_netns;		/* an empty network namespace */
+	bool use_userns;     /* an ordinary user: ids map one to one */
+	bool use_namespaces; /* mount, pid, ipc, uts, cgroup */
+	bool own_netns;	     /* an empty network namespace */
 	bool use_cgroup;
 	bool use_bpf_cgroup;
 	bool use_landlock;
 	bool use_seccomp;
-	uid_t uid;		/* the guest's, as the kernel of the host sees it */
+	uid_t uid; /* the guest's, as the kernel of the host sees it */
 	gid_t gid;
 
 	struct pyi_op *ops;
@@ -155,16 +155,16 @@ struct pyi_plan {
 	size_t n_landlock;
 	struct pyi_net_row *net;
 	size_t n_net;
-	bool net_tcp;		/* some rule allows stream sockets */
+	bool net_tcp; /* some rule allows stream sockets */
 	bool net_udp;
-	bool exec;		/* some rule allows exec (always for PYI_GUEST_COMMAND) */
+	bool exec; /* some rule allows exec (always for PYI_GUEST_COMMAND) */
 	bool mdwe;
 	struct pyi_rlimit_row *rlimits;
 	size_t n_rlimits;
-	struct pyi_limits limits;	/* effective, defaults filled in */
-	char **env;		/* "NAME=value", NULL-terminated */
+	struct pyi_limits limits; /* effective, defaults filled in */
+	char **env;		  /* "NAME=value", NULL-terminated */
 	char *cwd;
-	char **warnings;	/* what is done without or only nearly, a line each; never in hardened mode for a layer */
+	char **warnings; /* what is done without or only nearly, a line each; never in hardened mode for a layer */
 	size_t n_warnings;
 };
 
@@ -179,8 +179,8 @@ struct pyi_plan {
  * "LD_*" and "LD_PRELOAD" do, "L*" does not.
  */
 int pyi_plan_build(const struct pyi_policy *policy, const struct pyi_plan_options *options,
-		   const struct pyi_facts *facts, const struct pyi_grants *grants, const struct pyi_names *names,
-		   struct pyi_plan **ret_plan, struct pyi_err *err);
+		   const struct pyi_facts *facts, const struct pyi_grants *grants,
+		   const struct pyi_names *names, struct pyi_plan **ret_plan, struct pyi_err *err);
 void pyi_plan_free(struct pyi_plan *plan);
 
 /* For --dry-run: readable text, or one JSON object. */

@@ -131,7 +131,10 @@ static int add_hosts(struct pyi_build *b, struct pyi_err *err)
 	for (size_t i = 0; i < b->names->n; i++) {
 		const struct pyi_resolved_name *name = &b->names->v[i];
 
-		for (size_t j = 0; is_name_allowed(b, name->name) && j < name->n_addrs; j++) {
+		/* The line above says it all about this one. */
+		if (!strcasecmp(name->name, "localhost") || !is_name_allowed(b, name->name))
+			continue;
+		for (size_t j = 0; j < name->n_addrs; j++) {
 			put_address(&text, name->addrs[j]);
 			pyi_buf_printf(&text, " %s\n", name->name);
 		}
