@@ -24,7 +24,7 @@ list() {
 		done
 		;;
 	mounts) grep -i 'pyi' /proc/self/mountinfo | cut -d' ' -f3- ;;
-	pins) find /sys/fs/bpf -mindepth 1 2>/dev/null | grep -v '^/sys/fs/bpf/pyisolate\(/v[0-9]*\(/.*\)\{0,1\}\)\{0,1\}$' ;;
+	pins) find /sys/fs/bpf -mindepth 1 2>/dev/null | grep -v '^/sys/fs/bpf/[a-z]*\.debug$\|^/sys/fs/bpf/pyisolate\(/v[0-9]*\(/.*\)\{0,1\}\)\{0,1\}$' ;;
 	processes)
 		for p in /proc/[0-9]*; do
 			exe=$(readlink "$p/exe" 2>/dev/null) || continue

@@ -3,6 +3,10 @@
  * The cgroup BPF programs: loaded, attached to our parent cgroup on v2 and pinned once per boot under
  * /sys/fs/bpf/pyisolate/v1 by the first root invocation (under a lock); later ones open the maps only. A cgroup below
  * the parent without an assignment is denied everything. Root.
+ *
+ * The pins carry a digest of the programs and the identity of the parent cgroup. Where they are another build's, or a
+ * parent's that is gone, they are replaced, unless a sandbox of theirs is still running: that is an error, because
+ * both sets of programs would apply to every sandbox and each would deny those of the other.
  */
 #ifndef PYI_KERNEL_BPF_H
 #define PYI_KERNEL_BPF_H
@@ -26,26 +30,45 @@ int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_pla
 /* Take the assignment and its rows away again; nothing happens when there is none. */
 void pyi_bpf_unassign(struct pyi_bpf *bpf, uint64_t cgroup_id);
 
-/* A denied (or warned) network action of this cgroup, as the programs saw it. */
-struct pyi_bpf_event {
-	uint8_t op;		/* enum pyi_net_op */
-	uint8_t proto;		/* enum pyi_net_proto */
-	uint8_t is_warning;
-	uint8_t family;		/* AF_INET, AF_INET6, or that of a refused socket */
-	uint16_t port;
-	uint16_t rule;
-	int32_t pid;
-	uint8_t addr[16];
+/* What was refused: the first two are enum pyi_net_op. */
+enum pyi_bpf_op {
+	PYI_BPF_CONNECT = 1,	/* UDP's sendto and the like as well */
+	PYI_BPF_BIND = 2,	/* and a TCP connection from outside to a port that was never bound to */
+	PYI_BPF_SOCKET = 4,	/* family, port = type, rule = protocol */
+	PYI_BPF_DEVICE = 8,	/* addr = three uint32_t: major, minor, access (1 mknod, 2 read, 4 write) */
 };
 
-/* The denials of this cgroup so far (at most max are copied); *ret_total counts all of them. */
+enum { PYI_BPF_EVENTS_MAX = 100, PYI_BPF_NO_RULE = 0xffff };
+
+/* A denied (or warned) action of this cgroup, as the programs saw it. */
+struct pyi_bpf_event {
+	uint8_t op;		/* enum pyi_bpf_op */
+	uint8_t proto;		/* enum pyi_net_proto; 0: neither */
+	uint8_t is_warning;
+	uint8_t family;		/* AF_INET, AF_INET6, or that of a refused socket; of a device: 1 block, 2 character */
+	uint16_t port;		/* of a refused socket: its type */
+	uint16_t rule;		/* of a warning: index into policy->net; of a denial: PYI_BPF_NO_RULE */
+	int32_t pid;		/* on the host */
+	uint8_t addr[16];	/* IPv4 as ::ffff:a.b.c.d */
+};
+
+/*
+ * The denials and warnings of this cgroup so far: the first PYI_BPF_EVENTS_MAX in order (at most max are copied);
+ * *ret_total counts all of them. What was returned once stays as it is, so a poller skips as many as it has seen.
+ */
 int pyi_bpf_events(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_event *events, size_t max,
 		   size_t *ret_n, uint64_t *ret_total, struct pyi_err *err);
 
 /* Remove rows and assignments of cgroups that are gone. Returns how many. */
 int pyi_bpf_sweep(struct pyi_bpf *bpf);
 
-/* Remove every pin (doctor --unload). Refuses while a sandbox of ours is live. */
+/* Remove every pin and our empty parent cgroups (doctor --unload). Refuses while a sandbox of ours is live. */
 int pyi_bpf_unload(struct pyi_err *err);
+
+/* Fill facts->bpf_cgroup: cheap; pins of ours count as proof, else a small program is loaded and attached. */
+void pyi_bpf_probe(struct pyi_facts *facts);
+
+/* Fill bpf_cgroup, bpf_lsm and bpf_perf, by loading the real programs and trying one of each other kind. */
+void pyi_bpf_probe_all(struct pyi_facts *facts);
 
 #endif

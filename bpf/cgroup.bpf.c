@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/*
+ * The cgroup programs: which addresses a sandbox may connect to, send to and bind, which sockets it may make, which
+ * devices it may open. Attached once to the parent of all sandboxes and inherited by each; what one may do is found by
+ * the cgroup of the calling process. Whatever is not found is denied.
+ *
+ * The kernel picks the program by the cgroup a socket was made in, we pick the policy by the cgroup of the caller: a
+ * socket that came from elsewhere is judged by who uses it.
+ */
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "pyi_abi.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+
+enum { DENY = 0, ALLOW = 1 };
+
+/* Groups below a sandbox's own are its own business; deeper ones than this are denied. */
+#define LEVELS_MAX 16
+
+/* A sandbox each; not preallocated, so an idle host pays nothing. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct pyi_abi_assignment);
+} assignments SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct pyi_abi_stats);
+} stats SEC(".maps");
+
+/* PYI_NET_ROWS_MAX rows for each of 1024 sandboxes with the longest of lists; most have a handful. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 1 << 20);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pyi_abi_net_key);
+	__type(value, struct pyi_abi_net_value);
+} net_rows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pyi_abi_meta);
+} meta SEC(".maps");
+
+struct subject {
+	__u64 cgroup;
+	const struct pyi_abi_assignment *assignment;
+};
+
+/* Who is calling? Its own group as a rule, else the nearest one to the root that is a sandbox's. */
+static __always_inline int find_subject(struct subject *who)
+{
+	const struct pyi_abi_assignment *found;
+	__u64 id = bpf_get_current_cgroup_id();
+
+	found = bpf_map_lookup_elem(&assignments, &id);
+	for (int level = 1; !found && level < LEVELS_MAX; level++) {
+		id = bpf_get_current_ancestor_cgroup_id(level);
+		if (!id)
+			break;
+		found = bpf_map_lookup_elem(&assignments, &id);
+	}
+	who->cgroup = id;
+	who->assignment = found;
+	return found && found->flags & PYI_ASSIGN_READY;
+}
+
+static __noinline void record(__u64 cgroup, const struct pyi_abi_event *from)
+{
+	struct pyi_abi_stats *s = bpf_map_lookup_elem(&stats, &cgroup);
+	struct pyi_abi_event *to;
+	__u64 i;
+
+	if (!s || !from)
+		return;
+	if (from->is_warning)
+		__sync_fetch_and_add(&s->warnings, 1);
+	i = __sync_fetch_and_add(&s->total, 1);
+	if (i >= PYI_ABI_EVENTS)
+		return;
+	to = &s->events[i];
+	to->proto = from->proto;
+	to->is_warning = from->is_warning;
+	to->family = from->family;
+	to->port = from->port;
+	to->rule = from->rule;
+	to->pid = (__s32)(bpf_get_current_pid_tgid() >> 32);
+	__builtin_memcpy(to->addr, from->addr, sizeof(to->addr));
+	/* Last: a reader takes an event whose op is not 0 for written. */
+	*(volatile __u8 *)&to->op = from->op;
+}
+
+/* An address as the rows have it. */
+struct target {
+	__u32 addr[4];		/* network order */
+	__u16 port;		/* host order */
+	__u8 use;
+	__u8 family;
+};
+
+/* The range that allows it, or NULL. */
+static __always_inline const struct pyi_abi_net_range *find_range(const struct subject *who, const struct target *to)
+{
+	struct pyi_abi_net_key key = { .prefix_len = PYI_ABI_BODY_BITS + 128 };
+	const struct pyi_abi_net_value *row;
+
+	__builtin_memcpy(key.body, &who->assignment->body, sizeof(key.body));
+	__builtin_memcpy(key.addr, to->addr, sizeof(key.addr));
+	row = bpf_map_lookup_elem(&net_rows, &key);
+	if (!row)
+		return 0;
+	for (__u32 i = 0; i < PYI_ABI_RANGES; i++) {
+		const struct pyi_abi_net_range *r = &row->ranges[i];
+
+		if (i >= row->n)
+			break;
+		if (r->uses & to->use && to->port >= r->port_min && to->port <= r->port_max)
+			return r;
+	}
+	return 0;
+}
+
+static __noinline int decide(const struct target *to)
+{
+	const struct pyi_abi_net_range *range = 0;
+	struct pyi_abi_event event = {};
+	struct subject who;
+
+	if (!to)
+		return DENY;
+	if (find_subject(&who))
+		range = find_range(&who, to);
+	if (range && !range->is_warn)
+		return ALLOW;
+	event.op = to->use & (PYI_USE_CONNECT_TCP | PYI_USE_CONNECT_UDP) ? PYI_EVENT_CONNECT : PYI_EVENT_BIND;
+	event.proto = to->use & (PYI_USE_CONNECT_TCP | PYI_USE_BIND_TCP) ? 1 : 2;
+	event.is_warning = range != 0;
+	event.family = to->family;
+	event.port = to->port;
+	event.rule = range ? range->rule : PYI_EVENT_NO_RULE;
+	__builtin_memcpy(event.addr, to->addr, sizeof(event.addr));
+	record(who.cgroup, &event);
+	return range ? ALLOW : DENY;
+}
+
+/* Bit of pyi_abi_net_range.uses, 0 for a socket that is neither. MPTCP and SCTP never get here: see on_socket. */
+static __always_inline __u8 use_of(const struct bpf_sock_addr *ctx, __u8 tcp, __u8 udp)
+{
+	if (ctx->type == SOCK_STREAM && ctx->protocol == IPPROTO_TCP)
+		return tcp;
+	if (ctx->type == SOCK_DGRAM && ctx->protocol == IPPROTO_UDP)
+		return udp;
+	return 0;
+}
+
+static __always_inline int check4(const struct bpf_sock_addr *ctx, __u8 tcp, __u8 udp)
+{
+	struct target to = {
+		.addr = { 0, 0, bpf_htonl(0xffff), ctx->user_ip4 },
+		.port = bpf_ntohs((__u16)ctx->user_port),
+		.use = use_of(ctx, tcp, udp),
+		.family = AF_INET,
+	};
+
+	/* Connecting to 0.0.0.0 reaches this host. */
+	if (!to.addr[3] && tcp == PYI_USE_CONNECT_TCP)
+		to.addr[3] = bpf_htonl(0x7f000001);
+	return decide(&to);
+}
+
+static __always_inline int check6(const struct bpf_sock_addr *ctx, __u8 tcp, __u8 udp)
+{
+	struct target to = {
+		.addr = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] },
+		.port = bpf_ntohs((__u16)ctx->user_port),
+		.use = use_of(ctx, tcp, udp),
+		.family = AF_INET6,
+	};
+
+	if (to.addr[0] | to.addr[1] || to.addr[3] || tcp != PYI_USE_CONNECT_TCP)
+		return decide(&to);
+	if (to.addr[2] == bpf_htonl(0xffff)) {
+		to.addr[3] = bpf_htonl(0x7f000001);
+		return decide(&to);
+	}
+	if (to.addr[2])
+		return decide(&to);
+	/* "::" is ::1, or 127.0.0.1 for a socket that is bound to an IPv4 address: it must be allowed either way. */
+	to.addr[3] = bpf_htonl(1);
+	if (decide(&to) == DENY)
+		return DENY;
+	to.addr[2] = bpf_htonl(0xffff);
+	to.addr[3] = bpf_htonl(0x7f000001);
+	return decide(&to);
+}
+
+SEC("cgroup/connect4")
+int on_connect4(struct bpf_sock_addr *ctx)
+{
+	return check4(ctx, PYI_USE_CONNECT_TCP, PYI_USE_CONNECT_UDP);
+}
+
+SEC("cgroup/connect6")
+int on_connect6(struct bpf_sock_addr *ctx)
+{
+	return check6(ctx, PYI_USE_CONNECT_TCP, PYI_USE_CONNECT_UDP);
+}
+
+SEC("cgroup/sendmsg4")
+int on_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	return check4(ctx, PYI_USE_CONNECT_TCP, PYI_USE_CONNECT_UDP);
+}
+
+SEC("cgroup/sendmsg6")
+int on_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	return check6(ctx, PYI_USE_CONNECT_TCP, PYI_USE_CONNECT_UDP);
+}
+
+SEC("cgroup/bind4")
+int on_bind4(struct bpf_sock_addr *ctx)
+{
+	return check4(ctx, PYI_USE_BIND_TCP, PYI_USE_BIND_UDP);
+}
+
+SEC("cgroup/bind6")
+int on_bind6(struct bpf_sock_addr *ctx)
+{
+	return check6(ctx, PYI_USE_BIND_TCP, PYI_USE_BIND_UDP);
+}
+
+SEC("cgroup/sock_create")
+int on_socket(struct bpf_sock *ctx)
+{
+	struct pyi_abi_event event = { .op = PYI_EVENT_SOCKET };
+	__u32 type = ctx->type, protocol = ctx->protocol, flag = 0;
+	struct subject who;
+
+	if (type == SOCK_STREAM && protocol == IPPROTO_TCP)
+		flag = PYI_ASSIGN_TCP;
+	else if (type == SOCK_DGRAM && protocol == IPPROTO_UDP)
+		flag = PYI_ASSIGN_UDP;
+	if (find_subject(&who) && who.assignment->flags & flag)
+		return ALLOW;
+	event.family = (__u8)ctx->family;
+	event.proto = flag == PYI_ASSIGN_TCP ? 1 : flag == PYI_ASSIGN_UDP ? 2 : 0;
+	event.port = (__u16)type;
+	event.rule = (__u16)protocol;
+	record(who.cgroup, &event);
+	return DENY;
+}
+
+SEC("cgroup/dev")
+int on_device(struct bpf_cgroup_dev_ctx *ctx)
+{
+	struct pyi_abi_event event = { .op = PYI_EVENT_DEVICE, .rule = PYI_EVENT_NO_RULE };
+	__u32 type = ctx->access_type & 0xffff, access = ctx->access_type >> 16;
+	__u32 detail[4] = { ctx->major, ctx->minor, access, 0 };
+	struct subject who;
+
+	/* null, zero, full, random, urandom: to read and write, not to make. */
+	if (find_subject(&who) && type == BPF_DEVCG_DEV_CHAR && !(access & BPF_DEVCG_ACC_MKNOD) && detail[0] == 1 &&
+	    (detail[1] == 3 || detail[1] == 5 || detail[1] == 7 || detail[1] == 8 || detail[1] == 9))
+		return ALLOW;
+	event.family = (__u8)type;
+	__builtin_memcpy(event.addr, detail, sizeof(event.addr));
+	record(who.cgroup, &event);
+	return DENY;
+}
+
+char _license[] SEC("license") = "Dual MIT/GPL";

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/*
+ * What the BPF programs and the user side share: keys and values of the pinned maps. Fixed width, no holes, sizes
+ * asserted wherever it is included. A change here is a new PYI_ABI, and with it another pin directory.
+ */
+#ifndef PYI_ABI_H
+#define PYI_ABI_H
+
+#include <linux/types.h>
+
+#define PYI_ABI 1
+
+/*
+ * assignments: HASH, v2 cgroup id (__u64) → struct pyi_abi_assignment. A cgroup below our parent that has none, or one
+ * that is not ready, is denied everything.
+ */
+enum {
+	PYI_ASSIGN_READY = 1 << 0,	/* its rows are in place */
+	PYI_ASSIGN_TCP = 1 << 1,	/* stream sockets may be made */
+	PYI_ASSIGN_UDP = 1 << 2,
+};
+
+struct pyi_abi_assignment {
+	__u64 body;		/* first part of the keys in net_rows */
+	__u32 generation;
+	__u32 flags;
+};
+
+/*
+ * net_rows: LPM_TRIE. prefix_len counts the bits of body too: 64 + those of the address. IPv4 as ::ffff:a.b.c.d, so
+ * a prefix of IPv4 has 96 bits more than it has in writing. The longest prefix decides alone.
+ */
+struct pyi_abi_net_key {
+	__u32 prefix_len;
+	__u8 body[8];		/* bytes, so that the key has no hole */
+	__u8 addr[16];
+};
+
+enum { PYI_ABI_BODY_BITS = 64, PYI_ABI_RANGES = 16 };
+
+/* What a socket wants to do; bits of pyi_abi_net_range.uses. */
+enum {
+	PYI_USE_CONNECT_TCP = 1 << 0,
+	PYI_USE_CONNECT_UDP = 1 << 1,
+	PYI_USE_BIND_TCP = 1 << 2,
+	PYI_USE_BIND_UDP = 1 << 3,
+};
+
+struct pyi_abi_net_range {
+	__u16 port_min;		/* host order, both ends included */
+	__u16 port_max;
+	__u8 uses;
+	__u8 is_warn;		/* allowed, but recorded */
+	__u16 rule;
+};
+
+struct pyi_abi_net_value {
+	__u32 n;		/* ranges in use; what none of them allows is denied */
+	__u32 zero;
+	struct pyi_abi_net_range ranges[PYI_ABI_RANGES];
+};
+
+/* What was refused (or allowed with a warning). */
+enum {
+	PYI_EVENT_CONNECT = 1,	/* as enum pyi_net_op */
+	PYI_EVENT_BIND = 2,
+	PYI_EVENT_SOCKET = 4,	/* port: type, rule: protocol */
+	PYI_EVENT_DEVICE = 8,	/* addr: __u32 major, minor, BPF_DEVCG_ACC_* bits, in host order; family: BPF_DEVCG_DEV_* */
+};
+
+enum { PYI_EVENT_NO_RULE = 0xffff, PYI_ABI_EVENTS = 100 };
+
+struct pyi_abi_event {
+	__u8 op;		/* PYI_EVENT_*; 0: not written yet */
+	__u8 proto;		/* 1 TCP, 2 UDP (enum pyi_net_proto), 0 neither */
+	__u8 is_warning;
+	__u8 family;
+	__u16 port;		/* host order */
+	__u16 rule;
+	__s32 pid;		/* in the first pid namespace */
+	__u32 zero;
+	__u8 addr[16];
+};
+
+/*
+ * stats: HASH, v2 cgroup id → struct pyi_abi_stats, made with the assignment. The first PYI_ABI_EVENTS events are kept
+ * for good, in order; later ones are only counted. So nothing that was read once changes, and what is missing is known.
+ */
+struct pyi_abi_stats {
+	__u64 total;
+	__u64 warnings;
+	struct pyi_abi_event events[PYI_ABI_EVENTS];
+};
+
+/* meta: ARRAY of one: who made these pins. Written last: without the digest the directory is not complete. */
+struct pyi_abi_meta {
+	__u32 abi;
+	__u32 zero;
+	__u64 parent_cgroup;	/* that the programs are attached to */
+	char digest[72];	/* of the programs' instructions and the maps' types; hex, zero-padded */
+};
+
+_Static_assert(sizeof(struct pyi_abi_assignment) == 16, "assignment");
+_Static_assert(sizeof(struct pyi_abi_net_key) == 28, "network key");
+_Static_assert(sizeof(struct pyi_abi_net_range) == 8, "network range");
+_Static_assert(sizeof(struct pyi_abi_net_value) == 8 + 8 * PYI_ABI_RANGES, "network value");
+_Static_assert(sizeof(struct pyi_abi_event) == 32, "event");
+_Static_assert(sizeof(struct pyi_abi_stats) == 16 + 32 * PYI_ABI_EVENTS, "stats");
+_Static_assert(sizeof(struct pyi_abi_meta) == 88, "meta");
+
+#endif

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/* Rows, assignments and events of one sandbox in the pinned maps; see bpf.h. */
+#include "kernel/bpf.h"
+
+#include <assert.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fault.h"
+#include "base/util.h"
+#include "kernel/bpf_pins.h"
+#include "kernel/cgroup.h"
+#include "plan/facts.h"
+#include "plan/plan.h"
+#include "pyi_abi.h"
+
+static_assert((int)PYI_ABI_RANGES == (int)PYI_NET_RANGES_MAX, "ranges of a row");
+static_assert((int)PYI_ABI_EVENTS == (int)PYI_BPF_EVENTS_MAX, "events kept");
+static_assert((int)PYI_EVENT_NO_RULE == (int)PYI_BPF_NO_RULE, "no rule");
+static_assert((int)PYI_EVENT_CONNECT == (int)PYI_NET_CONNECT && (int)PYI_EVENT_BIND == (int)PYI_NET_BIND, "operations");
+static_assert((int)PYI_EVENT_SOCKET == (int)PYI_BPF_SOCKET && (int)PYI_EVENT_DEVICE == (int)PYI_BPF_DEVICE, "operations");
+
+struct pyi_bpf {
+	int v2_fd;		/* our parent cgroup */
+	struct pyi_bpf_maps maps;
+	/* The rows put last: a supervisor takes back its own without a walk through everybody's. */
+	uint64_t own_body;
+	struct pyi_abi_net_key *own_keys;	/* owned */
+	size_t n_own;
+};
+
+void pyi_bpf_free(struct pyi_bpf *bpf)
+{
+	if (!bpf)
+		return;
+	pyi_bpf_maps_close(&bpf->maps);
+	pyi_close_fd(&bpf->v2_fd);
+	free(bpf->own_keys);
+	free(bpf);
+}
+
+int pyi_bpf_open(const struct pyi_facts *facts, struct pyi_bpf **ret_bpf, struct pyi_err *err)
+{
+	struct pyi_bpf *bpf;
+	struct stat st;
+	int ret;
+
+	if (!facts->cgroup_v2_dir[0])
+		return pyi_err_set(err, EOPNOTSUPP, "BPF programs need a cgroup v2 hierarchy, and none can be written");
+	bpf = calloc(1, sizeof(*bpf));
+	if (!bpf)
+		return pyi_err_nomem(err);
+	bpf->maps = (struct pyi_bpf_maps)PYI_BPF_MAPS_INIT;
+	bpf->v2_fd = open(facts->cgroup_v2_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (bpf->v2_fd < 0 || fstat(bpf->v2_fd, &st) < 0) {
+		ret = pyi_err_sys(err, errno, "cannot open '%s'", facts->cgroup_v2_dir);
+		pyi_bpf_free(bpf);
+		return ret;
+	}
+	ret = PYI_FAULT(500, EPERM) ? -errno : pyi_bpf_pins_open((uint64_t)st.st_ino, &bpf->maps);
+	if (ret == -ENOENT || ret == -ESTALE) {
+		ret = pyi_bpf_pins_load(bpf->v2_fd, (uint64_t)st.st_ino, err);
+		if (ret == 0) {
+			ret = pyi_bpf_pins_open((uint64_t)st.st_ino, &bpf->maps);
+			if (ret < 0)
+				pyi_err_sys(err, -ret, "cannot open the pins in '" PYI_PINS "'");
+		}
+	} else if (ret < 0) {
+		pyi_err_sys(err, -ret, "cannot open the pins in '" PYI_PINS "'");
+	}
+	if (ret < 0) {
+		pyi_bpf_free(bpf);
+		return ret;
+	}
+	*ret_bpf = bpf;
+	return 0;
+}
+
+static void make_row(const struct pyi_net_row *row, uint64_t body, struct pyi_abi_net_key *key,
+		     struct pyi_abi_net_value *value)
+{
+	*key = (struct pyi_abi_net_key){ .prefix_len = PYI_ABI_BODY_BITS + row->prefix_len };
+	memcpy(key->body, &body, sizeof(key->body));
+	memcpy(key->addr, row->addr, sizeof(key->addr));
+	*value = (struct pyi_abi_net_value){ .n = row->n_ranges };
+	for (size_t i = 0; i < row->n_ranges; i++) {
+		const struct pyi_net_range *from = &row->ranges[i];
+
+		value->ranges[i] = (struct pyi_abi_net_range){
+			.port_min = from->port_min,
+			.port_max = from->port_max,
+			.uses = from->ops_protos,
+			.is_warn = from->is_warn,
+			.rule = from->rule,
+		};
+	}
+}
+
+static int put_rows(struct pyi_bpf *bpf, uint64_t body, const struct pyi_plan *plan, struct pyi_err *err)
+{
+	struct pyi_abi_net_key *keys;
+
+	if (!plan->n_net)
+		return 0;
+	keys = calloc(plan->n_net, sizeof(*keys));
+	if (!keys)
+		return pyi_err_nomem(err);
+	free(bpf->own_keys);
+	bpf->own_keys = keys;
+	bpf->own_body = body;
+	bpf->n_own = 0;
+	for (size_t i = 0; i < plan->n_net; i++) {
+		struct pyi_abi_net_value value;
+		int ret;
+
+		if (plan->net[i].n_ranges > PYI_NET_RANGES_MAX || plan->net[i].prefix_len > 128)
+			return pyi_err_set(err, EINVAL, "a network row is malformed");
+		make_row(&plan->net[i], body, &keys[i], &value);
+		bpf->n_own = i + 1;
+		ret = PYI_FAULT(501, ENOSPC) ? -errno : bpf_map_update_elem(bpf->maps.net_rows, &keys[i], &value, BPF_ANY);
+		if (ret < 0)
+			return pyi_err_sys(err, -ret, "cannot write a network row");
+	}
+	return 0;
+}
+
+int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_plan *plan, struct pyi_err *err)
+{
+	/* The id of a cgroup is never used twice, so it serves for the body too. */
+	struct pyi_abi_assignment assignment = { .body = cgroup_id, .generation = 1 };
+	_cleanup_free struct pyi_abi_stats *stats = calloc(1, sizeof(*stats));
+	int ret;
+
+	if (!stats)
+		return pyi_err_nomem(err);
+	/*
+	 * Not ready at first, which denies: if we die before the rows are complete, the assignment of a cgroup that
+	 * is gone leads the next sweep to them.
+	 */
+	ret = bpf_map_update_elem(bpf->maps.stats, &cgroup_id, stats, BPF_ANY);
+	if (ret == 0 && plan->n_net)
+		ret = PYI_FAULT(502, ENOSPC) ? -errno
+					     : bpf_map_update_elem(bpf->maps.assignments, &cgroup_id, &assignment, BPF_ANY);
+	if (ret < 0)
+		pyi_err_sys(err, -ret, "cannot write the BPF assignment");
+	else
+		ret = put_rows(bpf, cgroup_id, plan, err);
+	if (ret == 0) {
+		assignment.flags = PYI_ASSIGN_READY | (plan->net_tcp ? PYI_ASSIGN_TCP : 0) |
+				   (plan->net_udp ? PYI_ASSIGN_UDP : 0);
+		ret = PYI_FAULT(503, ENOSPC) ? -errno
+					     : bpf_map_update_elem(bpf->maps.assignments, &cgroup_id, &assignment, BPF_ANY);
+		if (ret < 0)
+			pyi_err_sys(err, -ret, "cannot write the BPF assignment");
+	}
+	if (ret < 0)
+		pyi_bpf_unassign(bpf, cgroup_id);
+	return ret;
+}
+
+static bool holds(const uint64_t *ids, size_t n, uint64_t id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ids[i] == id)
+			return true;
+	return false;
+}
+
+/*
+ * Delete the rows of these bodies. A trie has no other order than its own, so this walks all of it; where a row is
+ * deleted under the walk, the walk starts over, hence first the keys, then the deleting.
+ */
+static void delete_rows(struct pyi_bpf *bpf, const uint64_t *ids, size_t n_ids)
+{
+	_cleanup_free struct pyi_abi_net_key *found = NULL;
+	struct pyi_abi_net_key key, next;
+	size_t n = 0, cap = 0;
+	bool first = true;
+
+	while (bpf_map_get_next_key(bpf->maps.net_rows, first ? NULL : &key, &next) == 0) {
+		uint64_t body;
+
+		first = false;
+		key = next;
+		memcpy(&body, key.body, sizeof(body));
+		if (!holds(ids, n_ids, body))
+			continue;
+		if (n == cap) {
+			struct pyi_abi_net_key *more;
+
+			cap = cap ? cap * 2 : 64;
+			more = reallocarray(found, cap, sizeof(*found));
+			if (!more)
+				break;	/* the next sweep finds the rest: the assignment is still there */
+			found = more;
+		}
+		found[n++] = key;
+	}
+	for (size_t i = 0; i < n; i++)
+		bpf_map_delete_elem(bpf->maps.net_rows, &found[i]);
+}
+
+void pyi_bpf_unassign(struct pyi_bpf *bpf, uint64_t cgroup_id)
+{
+	struct pyi_abi_assignment assignment;
+
+	if (bpf_map_lookup_elem(bpf->maps.assignments, &cgroup_id, &assignment) == 0) {
+		uint64_t body = assignment.body;
+
+		if (bpf->n_own && bpf->own_body == body) {
+			for (size_t i = 0; i < bpf->n_own; i++)
+				bpf_map_delete_elem(bpf->maps.net_rows, &bpf->own_keys[i]);
+			bpf->n_own = 0;
+		} else if (!(assignment.flags & PYI_ASSIGN_READY) ||
+			   assignment.flags & (PYI_ASSIGN_TCP | PYI_ASSIGN_UDP)) {
+			/* Rows are there only where sockets can be made, or where somebody stopped half-way. */
+			delete_rows(bpf, &body, 1);
+		}
+		bpf_map_delete_elem(bpf->maps.assignments, &cgroup_id);
+	}
+	bpf_map_delete_elem(bpf->maps.stats, &cgroup_id);
+}
+
+int pyi_bpf_events(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_event *events, size_t max, size_t *ret_n,
+		   uint64_t *ret_total, struct pyi_err *err)
+{
+	_cleanup_free struct pyi_abi_stats *stats = calloc(1, sizeof(*stats));
+	size_t n = 0;
+	int ret;
+
+	if (!stats)
+		return pyi_err_nomem(err);
+	ret = bpf_map_lookup_elem(bpf->maps.stats, &cgroup_id, stats);
+	if (ret < 0 && ret != -ENOENT)
+		return pyi_err_sys(err, -ret, "cannot read the BPF events");
+	/* An event with no op is being written at this moment: it and what follows come with the next call. */
+	for (; n < PYI_ABI_EVENTS && n < max && n < stats->total && stats->events[n].op; n++) {
+		const struct pyi_abi_event *from = &stats->events[n];
+
+		events[n] = (struct pyi_bpf_event){
+			.op = from->op,
+			.proto = from->proto,
+			.is_warning = from->is_warning,
+			.family = from->family,
+			.port = from->port,
+			.rule = from->rule,
+			.pid = from->pid,
+		};
+		memcpy(events[n].addr, from->addr, sizeof(events[n].addr));
+	}
+	*ret_n = n;
+	*ret_total = stats->total;
+	return 0;
+}
+
+/* The keys of a map whose cgroups are gone. */
+static size_t find_dead(struct pyi_bpf *bpf, int map_fd, uint64_t *ids, size_t max)
+{
+	uint64_t key = 0, next;
+	bool first = true;
+	size_t n = 0;
+
+	while (n < max && bpf_map_get_next_key(map_fd, first ? NULL : &key, &next) == 0) {
+		if (!pyi_bpf_cgroup_exists(bpf->v2_fd, next))
+			ids[n++] = next;
+		key = next;
+		first = false;
+	}
+	return n;
+}
+
+int pyi_bpf_sweep(struct pyi_bpf *bpf)
+{
+	enum { AT_ONCE = 1024 };
+	uint64_t ids[AT_ONCE];
+	size_t n, removed;
+
+	n = removed = find_dead(bpf, bpf->maps.assignments, ids, AT_ONCE);
+	if (n)
+		delete_rows(bpf, ids, n);
+	/* Assignments last: should we die, they still lead to the rows. */
+	for (size_t i = 0; i < n; i++)
+		bpf_map_delete_elem(bpf->maps.assignments, &ids[i]);
+	n = find_dead(bpf, bpf->maps.stats, ids, AT_ONCE);
+	for (size_t i = 0; i < n; i++)
+		bpf_map_delete_elem(bpf->maps.stats, &ids[i]);
+	return (int)removed;
+}
+
+int pyi_bpf_unload(struct pyi_err *err)
+{
+	struct pyi_facts facts = { .is_root = true };
+	_cleanup_fd int v2_fd = -1;
+	int ret;
+
+	pyi_cgroup_find(&facts);
+	pyi_cgroup_sweep(&facts);
+	v2_fd = open(facts.cgroup_v2_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ret = pyi_bpf_pins_remove(v2_fd, err);
+	if (ret < 0)
+		return ret;
+	/* These refuse, as they should, while there is anything in them. */
+	rmdir(facts.cgroup_v2_dir);
+	rmdir(facts.cgroup_memory_dir);
+	rmdir(facts.cgroup_pids_dir);
+	rmdir(facts.cgroup_cpu_dir);
+	rmdir(facts.cgroup_cpuacct_dir);
+	rmdir(facts.cgroup_freezer_dir);
+	return 0;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* What BPF can do on this host, by loading and attaching small programs that change nothing. */
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/perf_event.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/util.h"
+#include "kernel/bpf.h"
+#include "kernel/bpf_pins.h"
+#include "plan/facts.h"
+
+static void set_fact(struct pyi_fact *fact, int errnum, const char *detail)
+{
+	fact->errnum = errnum;
+	snprintf(fact->detail, sizeof(fact->detail), "%.95s", detail);
+}
+
+/* "return VALUE": the fd of the program or -errno. */
+static int load_return(enum bpf_prog_type type, enum bpf_attach_type attach, int32_t btf_id, int32_t value)
+{
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = value },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = attach, .attach_btf_id = (uint32_t)btf_id);
+
+	return bpf_prog_load(type, "pyi_probe", "Dual MIT/GPL", insns, PYI_ARRAY_SIZE(insns), &opts);
+}
+
+void pyi_bpf_probe(struct pyi_facts *facts)
+{
+	struct pyi_bpf_maps maps = PYI_BPF_MAPS_INIT;
+	_cleanup_fd int parent = -1, prog = -1, link = -1;
+	struct stat st;
+	int ret;
+
+	if (!facts->cgroup_v2_dir[0]) {
+		set_fact(&facts->bpf_cgroup, EOPNOTSUPP, "no cgroup v2 hierarchy");
+		return;
+	}
+	parent = open(facts->cgroup_v2_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent < 0 || fstat(parent, &st) < 0) {
+		set_fact(&facts->bpf_cgroup, errno, facts->cgroup_v2_dir);
+		return;
+	}
+	ret = pyi_bpf_pins_open((uint64_t)st.st_ino, &maps);
+	pyi_bpf_maps_close(&maps);
+	if (ret == 0) {
+		set_fact(&facts->bpf_cgroup, 0, "loaded");
+		return;
+	}
+	/* Allows everything, and is gone when this function returns. */
+	prog = load_return(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT, 0, 1);
+	if (prog < 0) {
+		set_fact(&facts->bpf_cgroup, -prog, "bpf(BPF_PROG_LOAD)");
+		return;
+	}
+	link = bpf_link_create(prog, parent, BPF_CGROUP_INET4_CONNECT, NULL);
+	if (link < 0)
+		set_fact(&facts->bpf_cgroup, -link, "bpf(BPF_LINK_CREATE)");
+}
+
+static int silent(enum libbpf_print_level level, const char *format, va_list args)
+{
+	return 0;
+}
+
+/* An LSM program that allows, attached to a hook that is called seldom. */
+static void try_lsm(struct pyi_fact *fact)
+{
+	libbpf_print_fn_t old = libbpf_set_print(silent);
+	int id = libbpf_find_vmlinux_btf_id("path_chroot", BPF_LSM_MAC);
+	_cleanup_fd int prog = -1, link = -1;
+
+	libbpf_set_print(old);
+	if (id < 0) {
+		set_fact(fact, -id, "the kernel's BTF has no LSM hooks");
+		return;
+	}
+	prog = load_return(BPF_PROG_TYPE_LSM, BPF_LSM_MAC, id, 0);
+	if (prog < 0) {
+		set_fact(fact, -prog, "bpf(BPF_PROG_LOAD) of an LSM program");
+		return;
+	}
+	link = bpf_raw_tracepoint_open(NULL, prog);
+	if (link < 0)
+		set_fact(fact, -link, "bpf(BPF_RAW_TRACEPOINT_OPEN) of an LSM program");
+}
+
+static void try_perf(struct pyi_fact *fact)
+{
+	struct perf_event_attr attr = {
+		.size = sizeof(attr),
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_period = 1000000,
+		.disabled = 1,
+	};
+	_cleanup_fd int event = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	_cleanup_fd int prog = -1;
+
+	if (event < 0) {
+		set_fact(fact, errno, "perf_event_open");
+		return;
+	}
+	prog = load_return(BPF_PROG_TYPE_PERF_EVENT, 0, 0, 0);
+	if (prog < 0)
+		set_fact(fact, -prog, "bpf(BPF_PROG_LOAD) of a perf event program");
+	else if (ioctl(event, PERF_EVENT_IOC_SET_BPF, prog) < 0)
+		set_fact(fact, errno, "ioctl(PERF_EVENT_IOC_SET_BPF)");
+	else
+		set_fact(fact, 0, "");
+}
+
+void pyi_bpf_probe_all(struct pyi_facts *facts)
+{
+	struct pyi_bpf *bpf = NULL;
+	struct pyi_err err = { 0 };
+
+	if (!facts->bpf_cgroup.errnum && pyi_bpf_open(facts, &bpf, &err) < 0)
+		set_fact(&facts->bpf_cgroup, err.errnum, err.msg);
+	pyi_bpf_free(bpf);
+	if (!facts->bpf_lsm.errnum)
+		try_lsm(&facts->bpf_lsm);
+	try_perf(&facts->bpf_perf);
+}
