@@ -65,9 +65,9 @@ def site():
     builtins.exit = Quitter("exit")
     builtins.copyright = Lazy(_printer("copyright", sys.copyright))
     builtins.credits = Lazy(_printer("credits", """\
-    Thanks to CWI, CNRI, BeOpen, Zope Corporation, the Python Software Foundation,
-    and a cast of thousands for supporting Python development.  See www.python.org
-    for more information."""))
+    Thanks to CWI, CNRI, BeOpen, Zope Corporation, the Python Software
+    Foundation, and a cast of thousands for supporting Python
+    development.  See www.python.org for more information."""))
     builtins.license = Lazy(_printer("license", "See https://www.python.org/psf/license/"))
     builtins.help = Lazy(_helper)
 
@@ -79,8 +79,60 @@ def run_module(name):
         name, spec, code = runpy._get_module_details(name, runpy._Error)
     except runpy._Error as err:
         sys.exit(f"pyisolate: {err}")
-    sys.argv[0] = spec.origin if spec.has_location else spec.name
+    sys.argv[0] = spec.origin if spec.has_location else spec.name.rpartition(".")[2] + ".py"
     runpy._run_code(code, sys.modules["__main__"].__dict__, None, "__main__", spec)
+
+
+def _cookie(lines):
+    """The encoding that one of the first two lines declares (PEP 263), or None."""
+    for line in lines[:2]:
+        line = line.lstrip(b" \t\f")
+        if line and not line.startswith(b"#"):
+            return None
+        for part in line.split(b"coding")[1:]:
+            if part[:1] in (b":", b"="):
+                name = part[1:].lstrip(b" \t")
+                n = 0
+                while n < len(name) and (name[n:n + 1].isalnum() or name[n] in b"-_."):
+                    n += 1
+                if n:
+                    return name[:n].decode("ascii")
+    return None
+
+
+def decode_text(text, filename):
+    """A program text that is not plain ASCII, or declares an encoding: as the compiler shall get it. The compiler
+    itself treats text from memory otherwise than a file; errors here are those of `python3 FILE`."""
+    text = bytes(text)
+    lines = text.splitlines()
+    nul = text.find(b"\0")
+    if nul >= 0:
+        head = text[:nul].splitlines(keepends=True)[-1:] or [b""]
+        number = text.count(b"\n", 0, nul) + 1
+        raise SyntaxError("source code cannot contain null bytes",
+                          (filename, number, 0, head[0].decode("utf-8", "replace")))
+    has_bom = text.startswith(b"\xef\xbb\xbf")
+    cookie = _cookie([lines[0][3:], *lines[1:2]] if has_bom else lines)
+    if cookie and cookie.lower().replace("_", "-").partition("-")[::2] not in (("utf", "8"), ("utf8", "")):
+        if has_bom:
+            name = {"latin-1": "iso-8859-1", "iso-latin-1": "iso-8859-1"}.get(cookie.lower(), cookie)
+            raise SyntaxError(f"encoding problem: {name} with BOM")
+        try:
+            decoded = text.decode(cookie)
+        except (LookupError, UnicodeError):
+            decoded = ""
+        if "coding" not in decoded:     # utf-16 and the like can decode anything
+            raise SyntaxError(f"encoding problem: {cookie}")
+        return decoded
+    if not cookie and not has_bom:
+        for number, line in enumerate(lines, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as err:
+                raise SyntaxError(f"Non-UTF-8 code starting with '\\x{line[err.start]:02x}' in file {filename} on line "
+                                  f"{number}, but no encoding declared; see https://peps.python.org/pep-0263/ "
+                                  "for details") from None
+    return text
 
 
 def restrict_imports(allowed):

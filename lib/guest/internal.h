@@ -35,6 +35,9 @@ void pyi_guest_static_init(void);
 /* Make the interpreter ready. No file is opened and no thread made. */
 int pyi_guest_python_start(struct pyi_err *err);
 
+/* Memory is full and an exception has to be shown: make room. Under RLIMIT_DATA only; once. */
+void pyi_guest_release_reserve(void);
+
 /*
  * The report pipe. pyi_guest_report_open moves it out of the way of the user's own descriptors; the others do nothing
  * before it or once the guest's code has closed it. With the thread attached to the interpreter, except the error.

@@ -105,20 +105,39 @@ static int restrict_imports(PyObject *helper, const struct pyi_guest_spec *spec)
 	return ret;
 }
 
-/* __file__, __cached__ and a loader that has the source, as for `python3 SCRIPT`. */
-static int set_script(PyObject *helper, PyObject *globals, PyObject *filename,
+/* python3 makes a script's path absolute, for __file__ and tracebacks; sys.argv[0] stays as given. */
+static PyObject *script_filename(const struct pyi_guest_spec *spec)
+{
+	const char *base = strrchr(spec->name, '/');
+	const char *dir = spec->path0;
+	PyObject *path, *filename;
+
+	if (spec->source == PYI_SOURCE_STDIN)
+		return PyUnicode_FromString("<stdin>");
+	if (spec->name[0] == '/' || !dir[0])
+		return decode(spec->name);
+	path = PyBytes_FromFormat("%s%s%s", dir, strcmp(dir, "/") ? "/" : "",
+				  base ? base + 1 : spec->name);
+	filename = path ? decode(PyBytes_AS_STRING(path)) : NULL;
+	Py_XDECREF(path);
+	return filename;
+}
+
+/* __file__, __cached__ and, for a script, a loader that has the source. */
+static int set_script(PyObject *helper, PyObject *globals, PyObject *filename, PyObject *text,
 		      const struct pyi_guest_spec *spec)
 {
-	PyObject *text = PyMemoryView_FromMemory((char *)spec->text, spec->text_len, PyBUF_READ);
-	PyObject *loader = text ? PyObject_CallMethod(helper, "ScriptLoader", "OO", filename, text)
-				: NULL;
+	PyObject *loader = NULL;
 	int ret = -1;
 
-	if (loader && !PyDict_SetItemString(globals, "__file__", filename) &&
-	    !PyDict_SetItemString(globals, "__cached__", Py_None) &&
-	    !PyDict_SetItemString(globals, "__loader__", loader))
-		ret = 0;
-	Py_XDECREF(text);
+	if (PyDict_SetItemString(globals, "__file__", filename) ||
+	    PyDict_SetItemString(globals, "__cached__", Py_None))
+		return -1;
+	if (spec->source == PYI_SOURCE_STDIN)
+		return 0;
+	loader = PyObject_CallMethod(helper, "ScriptLoader", "OO", filename, text);
+	if (loader)
+		ret = PyDict_SetItemString(globals, "__loader__", loader);
 	Py_XDECREF(loader);
 	return ret;
 }
@@ -182,31 +201,59 @@ static PyObject *run_command(PyObject *globals, const struct pyi_guest_spec *spe
 	return result;
 }
 
+/* Text that the compiler can take as it stands: ASCII, and no encoding declared in the first two lines. */
+static bool is_plain(const struct pyi_guest_spec *spec)
+{
+	const char *end = spec->text + spec->text_len;
+	const char *second = memchr(spec->text, '\n', spec->text_len);
+	const char *third = second ? memchr(second + 1, '\n', end - second - 1) : NULL;
+	unsigned char bits = 0;
+
+	for (const char *p = spec->text; p < end; p++)
+		bits |= *p ? *p : 0x80;
+	return !(bits & 0x80) && !memmem(spec->text, (third ? third : end) - spec->text, "coding", 6);
+}
+
+static PyObject *compile_text(PyObject *helper, PyObject *filename, PyObject *text,
+			      const struct pyi_guest_spec *spec)
+{
+	PyCompilerFlags flags = { .cf_flags = 0, .cf_feature_version = PY_MINOR_VERSION };
+	PyObject *decoded = NULL, *code = NULL;
+	const char *source = spec->text;
+
+	if (!is_plain(spec)) {
+		decoded = PyObject_CallMethod(helper, "decode_text", "OO", text, filename);
+		if (!decoded)
+			return NULL;
+		if (PyUnicode_Check(decoded)) {
+			flags.cf_flags |= PyCF_IGNORE_COOKIE;
+			source = PyUnicode_AsUTF8(decoded);
+		}
+	}
+	if (source)
+		code = Py_CompileStringObject(source, filename, Py_file_input, &flags, -1);
+	Py_XDECREF(decoded);
+	return code;
+}
+
 static PyObject *run_text(PyObject *helper, PyObject *globals, const struct pyi_guest_spec *spec)
 {
-	bool is_script = spec->source == PYI_SOURCE_SCRIPT;
-	PyObject *filename = decode(is_script ? spec->name : "<stdin>");
-	PyObject *code = NULL, *result = NULL;
+	PyObject *text = PyMemoryView_FromMemory((char *)spec->text, spec->text_len, PyBUF_READ);
+	PyObject *filename = script_filename(spec);
+	PyObject *code = NULL, *result = NULL, *exc;
 
-	if (!filename || (is_script && set_script(helper, globals, filename, spec)))
-		goto out;
-	if (memchr(spec->text, '\0', spec->text_len)) {
-		PyErr_SetString(PyExc_SyntaxError, "source code cannot contain null bytes");
-		PyErr_SyntaxLocationObject(filename, 1, 0);
-		goto out;
-	}
-	code = Py_CompileStringObject(spec->text, filename, Py_file_input, NULL, -1);
+	if (text && filename && !set_script(helper, globals, filename, text, spec))
+		code = compile_text(helper, filename, text, spec);
 	if (code)
 		result = PyEval_EvalCode(code, globals, globals);
-	if (is_script) {
-		/* python3 takes them away before atexit functions run. */
-		PyObject *exc = PyErr_GetRaisedException();
-
-		PyDict_PopString(globals, "__file__", NULL);
-		PyDict_PopString(globals, "__cached__", NULL);
-		PyErr_SetRaisedException(exc);
-	}
-out:
+	exc = PyErr_GetRaisedException();
+	if (exc && !code)
+		PyException_SetTraceback(exc, Py_None); /* it would show our helper */
+	/* python3 takes them away before atexit functions run. */
+	PyDict_PopString(globals, "__file__", NULL);
+	PyDict_PopString(globals, "__cached__", NULL);
+	PyErr_SetRaisedException(exc);
+	Py_XDECREF(text);
 	Py_XDECREF(code);
 	Py_XDECREF(filename);
 	return result;
@@ -237,6 +284,8 @@ static int end_with_exception(bool *ret_interrupted)
 	*ret_interrupted = PyErr_Occurred() == PyExc_KeyboardInterrupt;
 	if (_Py_HandleSystemExit(&code))
 		return code;
+	if (PyErr_ExceptionMatches(PyExc_MemoryError))
+		pyi_guest_release_reserve();
 	pyi_guest_report_uncaught();
 	PyErr_Print();
 	return 1;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "base/err.h"
@@ -38,6 +39,30 @@ PyObject *_Py_Get_Getpath_CodeObject(void)
 	return NULL;
 }
 
+/* Address space that is given back so that the traceback of a MemoryError can be printed. */
+static struct {
+	void *addr;
+	size_t len;
+} reserve;
+
+static void take_reserve(size_t limit)
+{
+	size_t len = limit / 16 < 6 << 20 ? limit / 16 : 6 << 20;
+	void *addr = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (addr == MAP_FAILED)
+		return;
+	reserve.addr = addr;
+	reserve.len = len;
+}
+
+void pyi_guest_release_reserve(void)
+{
+	if (reserve.addr)
+		munmap(reserve.addr, reserve.len);
+	reserve.addr = NULL;
+}
+
 /*
  * Memory has to be asked for in small pieces: an arena of 1 GiB would count against RLIMIT_DATA at once, and so would
  * each thread's stack. Without a limit the defaults are faster.
@@ -51,6 +76,7 @@ static void fit_memory_limit(void)
 	mi_option_set(MI_OPTION_ARENA_RESERVE, 0);
 	if (getrlimit(RLIMIT_DATA, &limit) || limit.rlim_cur == RLIM_INFINITY)
 		return;
+	take_reserve(limit.rlim_cur);
 	mi_option_set(MI_OPTION_ARENA_EAGER_COMMIT, 0);
 	mi_option_set(MI_OPTION_EAGER_COMMIT, 0);
 	stack = limit.rlim_cur / 32;
