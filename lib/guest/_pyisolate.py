@@ -147,10 +147,10 @@ def restrict_imports(allowed):
         try:
             frame = sys._getframe(depth)
         except ValueError:
-            return True
+            return False        # the interpreter itself
         while frame is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
             frame = frame.f_back
-        return frame is None or not frame.f_code.co_filename.startswith("<frozen ")
+        return frame is not None and not frame.f_code.co_filename.startswith("<frozen ")
 
     def refuse(name):
         raise ImportError(f"import of {name!r} is not allowed: the policy's 'imports' list does not name it", name=name)

@@ -229,7 +229,7 @@ void pyi_guest_report_uncaught(void)
 static __thread struct {
 	char target[512];
 	bool write;
-	bool is_address;
+	bool stands_in; /* the exception itself will not name it */
 } last_call;
 
 static void note_open(PyObject *args)
@@ -243,6 +243,14 @@ static void note_open(PyObject *args)
 	}
 	copy_text(last_call.target, sizeof(last_call.target), path);
 	last_call.write = (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC));
+}
+
+/* os.exec, os.posix_spawn: (path, argv, env). */
+static void note_program(PyObject *args)
+{
+	if (PyTuple_GET_SIZE(args) > 0)
+		copy_text(last_call.target, sizeof(last_call.target), PyTuple_GET_ITEM(args, 0));
+	last_call.stands_in = true;
 }
 
 static void note_address(PyObject *args)
@@ -261,7 +269,7 @@ static void note_address(PyObject *args)
 	copy_text(last_call.target, sizeof(last_call.target), text);
 	Py_XDECREF(text);
 	PyErr_Clear();
-	last_call.is_address = true;
+	last_call.stands_in = true;
 }
 
 static bool is_change(const char *event)
@@ -288,12 +296,31 @@ static int on_audit(const char *event, PyObject *args, void *data)
 		return 0;
 	last_call.target[0] = '\0';
 	last_call.write = is_change(event);
-	last_call.is_address = false;
+	last_call.stands_in = false;
 	if (is_open)
 		note_open(args);
 	else if (is_net)
 		note_address(args);
+	else if (!strcmp(event, "os.exec") || !strcmp(event, "os.posix_spawn"))
+		note_program(args);
 	return 0;
+}
+
+/* The same failure at the same place again, as in a loop that polls. */
+static bool is_repeated(const struct pyi_report_msg *msg)
+{
+	static __thread struct {
+		int32_t errnum;
+		uint32_t line;
+		char path[512];
+	} last;
+	bool same = last.errnum == msg->errnum && last.line == msg->line &&
+		    !strncmp(last.path, msg->path, sizeof(last.path) - 1);
+
+	last.errnum = msg->errnum;
+	last.line = msg->line;
+	snprintf(last.path, sizeof(last.path), "%.511s", msg->path);
+	return same;
 }
 
 /* sys.monitoring's RAISE: (code, offset, exception). Called again in each frame that the exception passes. */
@@ -312,12 +339,14 @@ static PyObject *on_raise(PyObject *self, PyObject *const *args, Py_ssize_t n_ar
 		Py_RETURN_NONE;
 	describe(&msg, args[2]);
 	locate_frame(&msg);
-	if (!msg.path[0] && last_call.is_address)
+	if (!msg.path[0] && last_call.stands_in)
 		snprintf(msg.path, sizeof(msg.path), "%s", last_call.target);
 	/* A call that changes a directory raises with a path of its own; an open has to be the same one. */
 	if (last_call.write && (!last_call.target[0] || !strcmp(last_call.target, msg.path)))
 		msg.flags |= 1;
-	send_record(&msg, false);
+	/* Without a frame of the user's code it is the interpreter's own affair, at its end. */
+	if (msg.file[0] && !is_repeated(&msg))
+		send_record(&msg, false);
 	PyErr_Clear();
 	Py_RETURN_NONE;
 }
