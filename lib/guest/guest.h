@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernel/sandbox.h"	/* PYI_GUEST_ARGV0 and the descriptors the guest starts with */
+
 struct pyi_err;
 struct pyi_plan;
 struct pyi_seccomp;
@@ -41,9 +43,6 @@ struct pyi_guest_spec {
 
 /* Write the spec into a sealed memfd. */
 int pyi_guest_spec_write(const struct pyi_guest_spec *spec, int *ret_fd, struct pyi_err *err);
-
-/* argv[0] with which init executes us; main() hands over to pyi_guest_main at once when it sees it (and pid != 0). */
-#define PYI_GUEST_ARGV0 "pyisolate-guest"
 
 /* Never returns to user code's caller: the exit status of the process. */
 int pyi_guest_main(void);

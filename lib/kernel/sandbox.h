@@ -6,18 +6,26 @@
  *
  *	supervisor	the caller, outside, keeps its privileges; holds the pidfd of init and the pipes' other ends
  *	init		pid 1 of the sandbox, cloned straight into the cgroup and the namespaces. It waits for `go`
- *			(the supervisor has by then written the id maps and the v1 groups), builds the tree, forks the
- *			guest, locks itself down as well, then only forwards signals, reaps, and reports the guest's end
- *			on the status pipe. Runs our code only, never executes anything.
- *	guest		pid 2: locks itself down and executes: our own binary through an inherited fd (Python), or
- *			the command. Everything of the lock-down that must outlive that exec is done before it; what
- *			exec resets (dumpable, MDWE) or would forbid it (seccomp for Python without exec rules) the
- *			guest does itself before the first line of user code.
+ *			(the supervisor has by then written the id maps), enters the v1 groups, builds the tree, forks
+ *			the guest, locks itself down as well (ids, capabilities, a filter of eight system calls), opens
+ *			the gate for the guest, then only forwards signals, reaps, and reports the guest's end on the
+ *			status pipe. Runs our code only, never executes anything. No Landlock: it opens nothing any
+ *			more, and must be able to signal the guest's domain.
+ *	guest		pid 2: locks itself down, waits for the gate and executes: our own binary through an inherited
+ *			fd (Python), or the command. Everything of the lock-down that must outlive that exec is done
+ *			before it; what exec resets (dumpable, MDWE) or would forbid it (seccomp for Python without
+ *			exec rules) the guest does itself before the first line of user code.
+ *
+ * init leads a session of its own, the guest a process group in it: so the guest can be stopped by SIGTSTP (an orphaned
+ * group could not) and can get no controlling terminal.
  *
  * If the supervisor dies, init gets SIGKILL (PR_SET_PDEATHSIG, plus a hang-up check on the status pipe for the race),
- * and with init the whole pid namespace. Without namespaces (Landlock and seccomp alone) there is no init: the
- * guest is a direct child in the same three steps, and what it forks is ended through its process group.
- * init forwards SIGHUP INT QUIT TERM USR1 USR2 WINCH CONT TSTP to the guest.
+ * and with init the whole pid namespace. Without namespaces (Landlock and seccomp alone) init is there too, as an
+ * ordinary process and subreaper: when the guest ends, or the supervisor dies, it kills the guest's process group and
+ * whatever was reparented to it; if it is itself killed, the guest gets SIGKILL and the supervisor kills the group.
+ *
+ * init forwards SIGHUP INT QUIT WINCH CONT TSTP XCPU to the guest's process group and SIGTERM USR1 USR2 to the guest
+ * alone, and only what was sent from outside the sandbox.
  */
 #ifndef PYI_KERNEL_SANDBOX_H
 #define PYI_KERNEL_SANDBOX_H
@@ -47,15 +55,23 @@ struct pyi_sandbox_start {
 /* Descriptors the Python guest starts with. */
 enum { PYI_GUEST_SPEC_FD = 3, PYI_GUEST_REPORT_FD = 4 };
 
+/* argv[0] with which it is executed; main() hands over to pyi_guest_main at once when it sees it. */
+#define PYI_GUEST_ARGV0 "pyisolate-guest"
+
 struct pyi_sandbox {
-	pid_t pid;		/* init, or the guest itself without namespaces; in the supervisor's pid namespace */
-	int pidfd;
+	pid_t pid;		/* init, in the supervisor's pid namespace; not reaped before pyi_sandbox_release */
+	int pidfd;		/* of init: readable when everything is gone */
 	int status_fd;		/* read end: struct pyi_status_msg records; end of file when init is gone */
+	pid_t group;		/* without namespaces: the guest's process group; else 0 */
 };
 
 /*
  * Returns when the guest has been forked and its exec has succeeded (or failed: then nothing is left and *err says
  * what; errnum ENOENT / EACCES of a command's exec with *ret_exec_failed set, for exit codes 127 and 126).
+ *
+ * Root, or an ordinary user with plan->use_userns, or with neither namespaces nor another user's ids. Refuses to start
+ * a guest with uid 0, and stdio that is a directory (a way out of the tree). All descriptors stay the caller's.
+ * The calling process must have one thread; its signals are blocked for the time of the call.
  */
 int pyi_sandbox_start(const struct pyi_sandbox_start *start, struct pyi_sandbox *ret_sandbox,
 		      int *ret_exec_failed, struct pyi_err *err);
@@ -63,6 +79,7 @@ int pyi_sandbox_start(const struct pyi_sandbox_start *start, struct pyi_sandbox 
 /* Send a signal for the guest (SIGKILL ends init and so everything). 0 or -errno. */
 int pyi_sandbox_signal(const struct pyi_sandbox *sandbox, int signo);
 
+/* End what still runs, reap it, close the descriptors. Nothing happens to a sandbox whose pid is not positive. */
 void pyi_sandbox_release(struct pyi_sandbox *sandbox);
 
 #endif

@@ -34,6 +34,21 @@ static inline int pyi_sys_pidfd_send_signal(int pidfd, int signo)
 	return (int)syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0);
 }
 
+static inline int pyi_sys_unshare(unsigned long flags)
+{
+	return (int)syscall(SYS_unshare, flags);
+}
+
+static inline int pyi_sys_setns(int fd, int kinds)
+{
+	return (int)syscall(SYS_setns, fd, kinds);
+}
+
+static inline int pyi_sys_pidfd_open(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
 static inline int pyi_sys_pivot_root(const char *new_root, const char *put_old)
 {
 	return (int)syscall(SYS_pivot_root, new_root, put_old);

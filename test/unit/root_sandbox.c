@@ -1,0 +1,621 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Real sandboxes on the running kernel, with plans written by hand: what the guest is, what it sees, what it cannot
+ * do, how it is signalled and reaped, and that nothing is left. Root; an ordinary user is a child with uid 65534.
+ */
+#include "test/unit/sandbox_fixture.h"
+
+#include <poll.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+
+static void test_identity(void **state)
+{
+	struct fixture f = fixture_new();
+
+	assert_int_equal(fixture_sh(&f, "id -u; id -g; id -G; umask; pwd; hostname; echo $0 $$ $FOO"), 0);
+	assert_string_equal(f.out, "60001\n60002\n60002\n0022\n/tmp\npyisolate\nsh 2 bar\n");
+	assert_int_equal(fixture_sh(&f, "grep -E '^(Cap|NoNewPrivs|Uid|Gid|Groups|SigBlk|SigIgn)' /proc/self/status"),
+			 0);
+	assert_string_equal(f.out, "Uid:\t60001\t60001\t60001\t60001\nGid:\t60002\t60002\t60002\t60002\n"
+				   "Groups:\t \nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"
+				   "CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"
+				   "CapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\n");
+	fixture_end(&f);
+}
+
+static void test_tree_holds_only_grants(void **state)
+{
+	struct fixture f = fixture_new();
+
+	assert_int_equal(fixture_sh(&f, "ls -A / /dev; cat /etc/hosts"), 0);
+	assert_string_equal(f.out, "/:\nbin\ndev\netc\nlib\nlib64\nproc\ntmp\nusr\n\n/dev:\nnull\nurandom\nzero\nours\n");
+	/* No mount of the host is left, not even detached or hidden below another one. */
+	assert_int_equal(fixture_sh(&f, "cut -d' ' -f5 /proc/self/mountinfo | sort | tr '\\n' ' '"), 0);
+	assert_string_equal(f.out, "/ /dev/null /dev/urandom /dev/zero /proc /tmp /usr ");
+	assert_int_not_equal(fixture_sh(&f, "ls /proc/1/root/"), 0);
+	assert_int_equal(fixture_sh(&f, "cd ../../../../..; ls -d root var home 2>/dev/null | wc -l"), 0);
+	assert_string_equal(f.out, "0\n");
+	fixture_end(&f);
+}
+
+static void test_read_only(void **state)
+{
+	struct fixture f = fixture_new();
+
+	assert_int_equal(fixture_sh(&f, "for d in / /usr /usr/bin /dev /etc /proc; do touch $d/x && echo $d; done; "
+					"chmod 777 /dev/null; echo y >/dev/null && head -c 4 /dev/zero | wc -c; "
+					"rm -f /dev/null; ls /dev"),
+			 0);
+	assert_string_equal(f.out, "4\nnull\nurandom\nzero\n");
+	fixture_end(&f);
+}
+
+static void test_private_tmp_is_limited(void **state)
+{
+	struct fixture f = fixture_new();
+
+	assert_int_equal(fixture_sh(&f, "head -c 3000000 /dev/zero >/tmp/x; stat -c %s /tmp/x; rm /tmp/x; "
+					"i=0; while true >/tmp/$i; do i=$((i+1)); done; echo $i"),
+			 0);
+	assert_true(strncmp(f.out, "1048576\n", 8) == 0);
+	assert_in_range(atol(f.out + 8), 500, 1024);
+	assert_int_equal(fixture_sh(&f, "cp /bin/true /tmp/t && /tmp/t"), 126 << 8); /* noexec */
+	fixture_end(&f);
+}
+
+static void test_init_is_out_of_reach(void **state)
+{
+	struct fixture f = fixture_new();
+
+	assert_int_equal(fixture_sh(&f, "for s in KILL STOP TERM INT CHLD SEGV USR1 RTMAX; do kill -$s 1; done; "
+					"sleep 0.05; ls /proc | grep -c '^1$'; cat /proc/1/status; "
+					"ls /proc/1/fd; cat /proc/1/mem; echo here"),
+			 0);
+	assert_string_equal(f.out, "0\nhere\n");
+	fixture_end(&f);
+}
+
+/* The three stdio descriptors in any order, and no other descriptor of the supervisor, whatever its flags. */
+static void test_descriptors(void **state)
+{
+	struct fixture f = fixture_new();
+	int leak = open("/etc/passwd", O_RDONLY), dir;
+
+	assert_true(leak > 2 && dup2(leak, 77) == 77);
+	assert_int_equal(fixture_sh(&f, "cd /proc/self/fd; echo *"), 0);
+	assert_string_equal(f.out, "0 1 2 3\n"); /* 3: the shell's own, of the directory */
+	f.start.stdio[0] = -1;
+	f.start.stdio[2] = -1;
+	assert_int_equal(fixture_sh(&f, "[ -e /proc/$$/fd/0 ] || [ -e /proc/$$/fd/2 ] || echo closed"), 0);
+	assert_string_equal(f.out, "closed\n");
+	close(leak);
+	close(77);
+	dir = open("/", O_RDONLY | O_DIRECTORY);
+	f.start.stdio[0] = dir;
+	assert_int_equal(fixture_sh(&f, "true"), -EISDIR);
+	close(dir);
+	fixture_end(&f);
+}
+
+static void test_exit_and_signals(void **state)
+{
+	struct fixture f = fixture_new();
+	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGXCPU };
+	char script[160], expected[16];
+
+	assert_int_equal(fixture_sh(&f, "exit 42"), 42 << 8);
+	assert_int_equal(fixture_sh(&f, "kill -SEGV $$") & 0x7f, SIGSEGV);
+	for (size_t i = 0; i < PYI_ARRAY_SIZE(signals); i++) {
+		snprintf(script, sizeof(script), "trap 'echo got %d; exit 7' %d; echo ready; "
+			 "while :; do sleep 0.02; done", signals[i], signals[i]);
+		snprintf(expected, sizeof(expected), "got %d\n", signals[i]);
+		assert_int_equal(fixture_begin(&f, script), 0);
+		fixture_expect_line(&f, "ready\n");
+		assert_int_equal(pyi_sandbox_signal(&f.sandbox, signals[i]), 0);
+		assert_int_equal(fixture_finish(&f), 7 << 8);
+		assert_string_equal(f.out, expected);
+	}
+	assert_int_equal(fixture_begin(&f, "echo ready; sleep 100"), 0);
+	fixture_expect_line(&f, "ready\n");
+	assert_int_equal(pyi_sandbox_signal(&f.sandbox, SIGKILL), 0);
+	assert_int_equal(fixture_finish(&f), -ECHILD); /* init went with it */
+	fixture_end(&f);
+}
+
+static void test_stop_and_continue(void **state)
+{
+	struct fixture f = fixture_new();
+	struct pyi_status_msg msg;
+
+	assert_int_equal(fixture_begin(&f, "echo ready; read x; echo $x"), 0);
+	fixture_expect_line(&f, "ready\n");
+	assert_int_equal(pyi_sandbox_signal(&f.sandbox, SIGTSTP), 0);
+	assert_int_equal(pyi_read_full(f.sandbox.status_fd, &msg, sizeof(msg)), sizeof(msg));
+	assert_int_equal(msg.type, PYI_STATUS_STOPPED);
+	assert_int_equal(pyi_sandbox_signal(&f.sandbox, SIGCONT), 0);
+	fixture_input(&f, "done\n");
+	assert_int_equal(fixture_finish(&f), 0);
+	assert_string_equal(f.out, "done\n");
+	fixture_end(&f);
+}
+
+static void test_orphans_end_with_the_guest(void **state)
+{
+	struct fixture f = fixture_new();
+
+	/* The pipe's end of file comes only when every holder is gone. */
+	assert_int_equal(fixture_sh(&f, "(setsid sleep 100 &) ; (setsid sh -c 'sleep 100 & sleep 100' &); sleep 0.1; exit 3"),
+			 3 << 8);
+	fixture_end(&f);
+}
+
+static void test_exec_failures(void **state)
+{
+	struct fixture f = fixture_new();
+	char *missing[] = { S("no-such-program"), NULL }, *denied[] = { S("/usr"), NULL }, *empty[] = { S(""), NULL };
+
+	f.start.argv = missing;
+	assert_int_equal(fixture_start(&f), -ENOENT);
+	assert_int_equal(f.exec_failed, 1);
+	assert_non_null(strstr(f.err.msg, "no-such-program"));
+	f.start.argv = denied;
+	assert_int_equal(fixture_start(&f), -EACCES);
+	assert_int_equal(f.exec_failed, 1);
+	f.start.argv = empty;
+	assert_int_equal(fixture_start(&f), -ENOENT);
+	f.start.argv = NULL;
+	assert_int_equal(fixture_start(&f), -EINVAL);
+	assert_int_equal(f.exec_failed, 0);
+	f.plan.uid = 0;
+	f.start.argv = missing;
+	assert_int_equal(fixture_start(&f), -EINVAL);
+	fixture_end(&f);
+}
+
+/* The supervisor is killed while the guest runs, and while it starts, at many different moments. */
+static void test_death_of_the_supervisor(void **state)
+{
+	for (int delay_us = -1; delay_us < 3000; delay_us += delay_us < 0 ? 1 : 150) {
+		int ends[2], status;
+		pid_t pid;
+		char byte;
+
+		assert_int_equal(pipe(ends), 0);
+		pid = fork();
+		if (pid == 0) {
+			struct fixture f = fixture_new();
+
+			close(ends[0]);
+			f.start.stdio[1] = ends[1];
+			f.start.argv = (char *[]){ S("sh"), S("-c"), S("echo; sleep 100 & setsid sleep 100"), NULL };
+			fixture_start(&f);
+			for (;;)
+				pause();
+		}
+		close(ends[1]);
+		if (delay_us < 0)
+			assert_int_equal(read(ends[0], &byte, 1), 1);
+		else
+			usleep((useconds_t)delay_us);
+		kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		/* Every process that was to come of it holds this pipe open. */
+		fixture_expect_eof(ends[0]);
+	}
+}
+
+static void bind_op(struct fixture *f, const char *path, unsigned int access, bool is_dir, bool idmap)
+{
+	fixture_op(f, (struct pyi_op){ .kind = PYI_OP_BIND, .path = S(path), .source = S(path),
+				       .access = access, .is_dir = is_dir, .idmap = idmap });
+}
+
+static void check_idmap(const char *base)
+{
+	struct fixture f = fixture_new();
+	char path[256], script[1024];
+	struct stat st;
+
+	fixture_file(base, "mine", "mine\n", 0600, 0);
+	fixture_file(base, "others", "others\n", 0600, 1234);
+	fixture_file(base, "public", "public\n", 0666, 1234);
+	bind_op(&f, base, PYI_READ | PYI_WRITE, true, true);
+	snprintf(script, sizeof(script),
+		 "cd %s && cat mine && echo more >>mine && echo new >new && mkdir d && echo x >d/x && chmod 600 new; "
+		 "stat -c '%%u %%g' mine new d others; cat others; cat public; echo x >public; rm others; id -u",
+		 base);
+	assert_int_equal(fixture_sh(&f, script), 0);
+	/* Others' files have no owner the guest could be, and are not its to write even where anyone may. */
+	assert_string_equal(f.out, "mine\n60001 60002\n60001 60002\n60001 60002\n65534 65534\npublic\n60001\n");
+	snprintf(path, sizeof(path), "%s/new", base);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_uid == 0 && st.st_gid == 0 && (st.st_mode & 07777) == 0600);
+	snprintf(path, sizeof(path), "%s/d/x", base);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_uid == 0 && st.st_gid == 0);
+	snprintf(path, sizeof(path), "%s/public", base);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 7);
+
+	/* A single file, read-only. */
+	f.n_extra = 0;
+	snprintf(path, sizeof(path), "%s/mine", base);
+	bind_op(&f, path, PYI_READ, false, true);
+	snprintf(script, sizeof(script), "ls -A %s; cat %s/mine; echo x >>%s/mine; chmod 666 %s/mine", base, base,
+		 base, base);
+	assert_int_equal(fixture_sh(&f, script), 1 << 8);
+	assert_string_equal(f.out, "mine\nmine\nmore\n");
+
+	/* Without the map the owner is someone else, and 0600 means what it says. */
+	f.n_extra = 0;
+	bind_op(&f, path, PYI_READ, false, false);
+	assert_int_equal(fixture_sh(&f, script), 1 << 8);
+	assert_string_equal(f.out, "mine\n");
+	fixture_end(&f);
+}
+
+static void test_idmap_on_disk(void **state)
+{
+	char base[] = "/var/tmp/pyi-test-XXXXXX";
+
+	assert_non_null(mkdtemp(base));
+	check_idmap(base);
+	fixture_remove(base);
+}
+
+static void test_idmap_on_tmpfs(void **state)
+{
+	char base[] = "/var/tmp/pyi-test-XXXXXX";
+
+	assert_non_null(mkdtemp(base));
+	assert_int_equal(mount("tmpfs", base, "tmpfs", 0, "mode=0700"), 0);
+	check_idmap(base);
+	assert_int_equal(umount(base), 0);
+	fixture_remove(base);
+}
+
+/* What is mounted below a granted directory comes with it, and gets no more than it. */
+static void test_mounts_below(void **state)
+{
+	char base[] = "/var/tmp/pyi-test-XXXXXX", sub[64], script[512];
+	struct fixture f = fixture_new();
+
+	assert_non_null(mkdtemp(base));
+	assert_int_equal(chmod(base, 0777), 0);
+	snprintf(sub, sizeof(sub), "%s/sub", base);
+	assert_int_equal(mkdir(sub, 0777), 0);
+	assert_int_equal(mount("tmpfs", sub, "tmpfs", 0, "mode=0777"), 0);
+	fixture_file(sub, "inside", "inside\n", 0666, 0);
+	bind_op(&f, base, PYI_READ, true, false);
+	snprintf(script, sizeof(script),
+		 "cat %s/inside; echo x >%s/inside; touch %s/x %s/x; cp /bin/true %s/t; "
+		 "grep -c -E ' %s(/sub)? ro,nosuid,nodev,noexec' /proc/self/mountinfo",
+		 sub, sub, base, sub, sub, base);
+	assert_int_equal(fixture_sh(&f, script), 0);
+	assert_string_equal(f.out, "inside\n2\n");
+	f.n_extra = 0;
+	bind_op(&f, base, PYI_READ | PYI_WRITE, true, false);
+	snprintf(script, sizeof(script), "cp /bin/true %s/t; %s/t; echo $?; "
+		 "grep -c -E ' %s(/sub)? rw,nosuid,nodev,noexec' /proc/self/mountinfo", sub, sub, base);
+	assert_int_equal(fixture_sh(&f, script), 0);
+	assert_string_equal(f.out, "126\n2\n");
+
+	/* What the host mounts later does not come in. */
+	assert_int_equal(mount(NULL, sub, NULL, MS_SHARED, NULL), 0);
+	snprintf(script, sizeof(script), "echo ready; read x; ls -A %s", sub);
+	assert_int_equal(fixture_begin(&f, script), 0);
+	fixture_expect_line(&f, "ready\n");
+	assert_int_equal(mount("tmpfs", sub, "tmpfs", 0, NULL), 0);
+	fixture_input(&f, "\n");
+	assert_int_equal(fixture_finish(&f), 0);
+	assert_string_equal(f.out, "inside\nt\n");
+	assert_int_equal(umount(sub), 0);
+	assert_int_equal(umount(sub), 0);
+	fixture_remove(base);
+	fixture_end(&f);
+}
+
+static void check_masks(struct fixture *f, const char *base)
+{
+	char dir[64], file[64], script[512];
+
+	snprintf(dir, sizeof(dir), "%s/secret", base);
+	snprintf(file, sizeof(file), "%s/key", base);
+	bind_op(f, base, PYI_READ | PYI_WRITE, true, false);
+	fixture_op(f, (struct pyi_op){ .kind = PYI_OP_MASK_DIR, .path = dir });
+	fixture_op(f, (struct pyi_op){ .kind = PYI_OP_MASK_FILE, .path = file });
+	snprintf(script, sizeof(script),
+		 "cd %s; ls secret; ls secret/x; cat secret/x; cat key; echo y >key; chmod 777 secret key; rm key; "
+		 "rmdir secret; mv key k2; mv secret s2; ln key k3; touch secret/z; umount secret; ls; ls -A /", base);
+	assert_int_equal(fixture_sh(f, script), 0);
+	assert_string_equal(f->out, "key\nsecret\nbin\ndev\netc\nlib\nlib64\nproc\ntmp\nusr\nvar\n");
+}
+
+static void make_secrets(char *base, uid_t owner)
+{
+	char dir[64];
+
+	assert_non_null(mkdtemp(base));
+	assert_int_equal(chmod(base, 0777), 0);
+	snprintf(dir, sizeof(dir), "%s/secret", base);
+	assert_int_equal(mkdir(dir, 0777), 0);
+	assert_int_equal(chmod(dir, 0777), 0);
+	fixture_file(dir, "x", "secret\n", 0666, owner);
+	fixture_file(base, "key", "secret\n", 0666, owner);
+	assert_int_equal(chown(base, owner, owner), 0);
+	assert_int_equal(chown(dir, owner, owner), 0);
+}
+
+static void test_masks(void **state)
+{
+	char base[] = "/var/tmp/pyi-test-XXXXXX";
+	struct fixture f = fixture_new();
+
+	make_secrets(base, 60001); /* the worst case: the guest owns all of it */
+	check_masks(&f, base);
+	fixture_remove(base);
+	fixture_end(&f);
+}
+
+/* Files and links of our own, on our tmpfs and over what is there on the host. */
+static void test_files_and_links(void **state)
+{
+	char base[] = "/var/tmp/pyi-test-XXXXXX", file[64], link[64], missing[64], script[256];
+	struct fixture f = fixture_new();
+
+	assert_non_null(mkdtemp(base));
+	assert_int_equal(chmod(base, 0777), 0);
+	fixture_file(base, "file", "the host's\n", 0666, 0);
+	snprintf(file, sizeof(file), "%s/file", base);
+	snprintf(link, sizeof(link), "%s/link", base);
+	snprintf(missing, sizeof(missing), "%s/missing", base);
+	assert_int_equal(symlink("file", link), 0);
+	bind_op(&f, base, PYI_READ | PYI_WRITE, true, false);
+	fixture_op(&f, (struct pyi_op){ .kind = PYI_OP_FILE, .path = file, .text = S("ours\n") });
+	fixture_op(&f, (struct pyi_op){ .kind = PYI_OP_SYMLINK, .path = link, .text = S("file") });
+	fixture_op(&f, (struct pyi_op){ .kind = PYI_OP_SYMLINK, .path = S("/a/b/link"), .text = file });
+	snprintf(script, sizeof(script), "cat /a/b/link %s; echo x >%s; ls -A /", link, file);
+	assert_int_equal(fixture_sh(&f, script), 0);
+	assert_string_equal(f.out, "ours\nours\na\nbin\ndev\netc\nlib\nlib64\nproc\ntmp\nusr\nvar\n");
+
+	/* Nothing is ever created in a directory of the host. */
+	for (int kind = 0; kind < 5; kind++) {
+		static const enum pyi_op_kind kinds[] = { PYI_OP_FILE, PYI_OP_SYMLINK, PYI_OP_DIR, PYI_OP_TMPFS,
+							  PYI_OP_MASK_FILE };
+
+		f.n_extra = 1;
+		fixture_op(&f, (struct pyi_op){ .kind = kinds[kind], .path = missing, .text = S("x"),
+						.size_bytes = 4096 });
+		assert_true(fixture_start(&f) < 0);
+		assert_int_equal(access(missing, F_OK), -1);
+	}
+	/* Another target than the one that was seen. */
+	f.n_extra = 1;
+	fixture_op(&f, (struct pyi_op){ .kind = PYI_OP_SYMLINK, .path = link, .text = S("elsewhere") });
+	assert_int_equal(fixture_start(&f), -EEXIST);
+	fixture_remove(base);
+	fixture_end(&f);
+}
+
+/* Someone swaps a part of a granted path while the sandbox starts. */
+static void test_swapped_paths(void **state)
+{
+	char base[] = "/var/tmp/pyi-test-XXXXXX", sub[64], deep[80];
+	struct fixture f = fixture_new();
+
+	assert_non_null(mkdtemp(base));
+	snprintf(sub, sizeof(sub), "%s/sub", base);
+	snprintf(deep, sizeof(deep), "%s/sub/passwd", base);
+	assert_int_equal(symlink("/etc", sub), 0);
+	bind_op(&f, deep, PYI_READ, false, false);
+	assert_int_equal(fixture_start(&f), -ELOOP);
+	assert_non_null(strstr(f.err.msg, deep));
+	/* The same inside, where the place to mount on is. */
+	f.n_extra = 0;
+	bind_op(&f, base, PYI_READ | PYI_WRITE, true, false);
+	fixture_op(&f, (struct pyi_op){ .kind = PYI_OP_MASK_FILE, .path = deep });
+	assert_int_equal(fixture_start(&f), -ELOOP);
+	/* A directory where a file was, and the other way round; one that is gone. */
+	f.n_extra = 0;
+	bind_op(&f, base, PYI_READ, false, false);
+	assert_int_equal(fixture_start(&f), -ESTALE);
+	f.n_extra = 0;
+	bind_op(&f, "/etc/passwd", PYI_READ, true, false);
+	assert_int_equal(fixture_start(&f), -ESTALE);
+	f.n_extra = 0;
+	bind_op(&f, "/nonexistent", PYI_READ, true, false);
+	assert_int_equal(fixture_start(&f), -ENOENT);
+	f.n_extra = 0;
+	bind_op(&f, "/usr/../etc", PYI_READ, true, false);
+	assert_true(fixture_start(&f) < 0);
+	f.n_extra = 0;
+	fixture_op(&f, (struct pyi_op){ .kind = PYI_OP_DEV, .path = S("/dev/x"), .source = S("/etc/passwd") });
+	assert_int_equal(fixture_start(&f), -ENODEV);
+	f.n_extra = 0;
+	fixture_op(&f, (struct pyi_op){ .kind = PYI_OP_TMPFS, .path = S("/x") });
+	assert_int_equal(fixture_start(&f), -EINVAL); /* a tmpfs without a limit */
+	fixture_remove(base);
+	fixture_end(&f);
+}
+
+static void test_whole_host_as_root(void **state)
+{
+	struct fixture f = fixture_new();
+
+	f.plan.n_ops = 0;
+	f.n_base = 0;
+	bind_op(&f, "/", PYI_READ | PYI_EXEC, true, false);
+	fixture_op(&f, (struct pyi_op){ .kind = PYI_OP_PROC, .path = S("/proc") });
+	fixture_op(&f, (struct pyi_op){ .kind = PYI_OP_TMPFS, .path = S("/tmp"), .size_bytes = 1 << 20 });
+	assert_int_equal(fixture_sh(&f, "[ -r /etc/passwd ] && touch /var/tmp/x; ls /proc | grep -c '^[0-9]'; "
+					"ls /tmp; echo x >/tmp/x && cat /tmp/x; awk '$5==\"/\"' /proc/self/mountinfo | wc -l"),
+			 0);
+	assert_string_equal(f.out, "3\nx\n1\n");
+	fixture_end(&f);
+}
+
+static void test_network_namespace(void **state)
+{
+	struct fixture f = fixture_new();
+
+	f.plan.own_netns = true;
+	assert_int_equal(fixture_sh(&f, "tail -n +3 /proc/self/net/dev | grep -c ."), 0);
+	assert_string_equal(f.out, "1\n"); /* lo, down */
+	fixture_end(&f);
+}
+
+static void no_namespaces(struct fixture *f)
+{
+	static struct pyi_landlock_row rows[] = {
+		{ .path = S("/usr"), .access = PYI_READ | PYI_EXEC, .is_dir = true },
+		{ .path = S("/proc"), .access = PYI_READ, .is_dir = true },
+		{ .path = S("/dev"), .access = PYI_READ | PYI_WRITE, .is_dir = true },
+		{ .path = S("/etc/ld.so.cache"), .access = PYI_READ },
+	};
+
+	f->plan.use_namespaces = false;
+	f->plan.use_userns = false;
+	f->plan.use_landlock = true;
+	f->plan.landlock = rows;
+	f->plan.n_landlock = PYI_ARRAY_SIZE(rows);
+	f->start.landlock_abi = pyi_landlock_abi();
+}
+
+static void check_without_namespaces(struct fixture *f)
+{
+	char expected[64];
+
+	no_namespaces(f);
+	snprintf(expected, sizeof(expected), "%u\nsh\n", f->plan.uid);
+	assert_int_equal(fixture_sh(f, "id -u; cat /etc/passwd; ls /root; touch /var/tmp/pyi-x; "
+				       "grep -E '^Cap(Eff|Prm)' /proc/self/status | grep -v 0000000000000000; echo $0"),
+			 0);
+	assert_string_equal(f->out, expected);
+	assert_int_equal(fixture_sh(f, "(sleep 100 &); (setsid sleep 100 &); sleep 0.1; exit 5"), 5 << 8);
+	assert_int_equal(fixture_sh(f, "kill -9 $PPID; echo still here"), 0);
+	assert_string_equal(f->out, "still here\n"); /* Landlock's scope for signals */
+	assert_int_equal(fixture_begin(f, "trap 'echo got; exit 7' INT; echo ready; while :; do sleep 0.02; done"), 0);
+	fixture_expect_line(f, "ready\n");
+	assert_int_equal(pyi_sandbox_signal(&f->sandbox, SIGINT), 0);
+	assert_int_equal(fixture_finish(f), 7 << 8);
+	assert_int_equal(fixture_begin(f, "echo ready; sleep 100 & sleep 100"), 0);
+	fixture_expect_line(f, "ready\n");
+	assert_int_equal(pyi_sandbox_signal(&f->sandbox, SIGKILL), 0);
+	fixture_finish(f);
+}
+
+static void test_without_namespaces(void **state)
+{
+	struct fixture f = fixture_new();
+
+	check_without_namespaces(&f);
+	fixture_end(&f);
+}
+
+static void test_supervisor_death_without_namespaces(void **state)
+{
+	int ends[2], status;
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(ends), 0);
+	pid = fork();
+	if (pid == 0) {
+		struct fixture f = fixture_new();
+
+		close(ends[0]);
+		no_namespaces(&f);
+		f.start.stdio[1] = ends[1];
+		f.start.argv = (char *[]){ S("sh"), S("-c"), S("(setsid sleep 100 &); sleep 100 & echo; wait"), NULL };
+		fixture_start(&f);
+		for (;;)
+			pause();
+	}
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	fixture_expect_eof(ends[0]);
+}
+
+static void ordinary_user(void **state)
+{
+	char base[] = "/var/tmp/pyi-test-XXXXXX";
+	struct fixture f = fixture_new();
+
+	f.plan.uid = f.plan.gid = 65534;
+	f.plan.use_userns = true;
+	assert_int_equal(fixture_sh(&f, "id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map; "
+					"grep -E '^Cap(Eff|Prm|Bnd)' /proc/self/status; ls -A /; "
+					"touch /x /usr/x /etc/x; chmod 777 / /etc; mkdir /tmp/d && echo x >/tmp/d/x; "
+					"cut -d' ' -f5 /proc/self/mountinfo | sort | tr '\\n' ' '"),
+			 0);
+	assert_string_equal(f.out, "65534\n65534\n     65534      65534          1\n     65534      65534          1\n"
+				   "CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000000\n"
+				   "bin\ndev\netc\nlib\nlib64\nproc\ntmp\nusr\n"
+				   "/ /dev/null /dev/urandom /dev/zero /proc /tmp /usr ");
+	assert_int_equal(fixture_sh(&f, "kill -9 1; cat /proc/1/environ; echo here"), 0);
+	assert_string_equal(f.out, "here\n");
+	make_secrets(base, 65534);
+	check_masks(&f, base);
+	f.n_extra = 0;
+	bind_op(&f, base, PYI_READ | PYI_WRITE, true, true);
+	assert_true(fixture_start(&f) < 0); /* no id map for an ordinary user */
+	f.n_extra = 0;
+	check_without_namespaces(&f);
+	fixture_remove(base);
+	fixture_end(&f);
+}
+
+static void test_ordinary_user(void **state)
+{
+	fixture_as_user(65534, ordinary_user);
+}
+
+static void test_not_a_tree_of_roots(void **state)
+{
+	struct fixture f = fixture_new();
+
+	/* Neither wall: no sandbox. */
+	f.plan.use_namespaces = false;
+	assert_int_equal(fixture_start(&f), -ENOSYS);
+	fixture_end(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_tree_holds_only_grants),
+		cmocka_unit_test(test_read_only),
+		cmocka_unit_test(test_private_tmp_is_limited),
+		cmocka_unit_test(test_init_is_out_of_reach),
+		cmocka_unit_test(test_descriptors),
+		cmocka_unit_test(test_exit_and_signals),
+		cmocka_unit_test(test_stop_and_continue),
+		cmocka_unit_test(test_orphans_end_with_the_guest),
+		cmocka_unit_test(test_exec_failures),
+		cmocka_unit_test(test_death_of_the_supervisor),
+		cmocka_unit_test(test_idmap_on_disk),
+		cmocka_unit_test(test_idmap_on_tmpfs),
+		cmocka_unit_test(test_mounts_below),
+		cmocka_unit_test(test_masks),
+		cmocka_unit_test(test_files_and_links),
+		cmocka_unit_test(test_swapped_paths),
+		cmocka_unit_test(test_whole_host_as_root),
+		cmocka_unit_test(test_network_namespace),
+		cmocka_unit_test(test_without_namespaces),
+		cmocka_unit_test(test_supervisor_death_without_namespaces),
+		cmocka_unit_test(test_ordinary_user),
+		cmocka_unit_test(test_not_a_tree_of_roots),
+	};
+
+	if (geteuid() != 0) {
+		fprintf(stderr, "1..0 # SKIP needs root\n");
+		return 0;
+	}
+	if (getenv("T"))
+		cmocka_set_test_filter(getenv("T"));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
