@@ -74,6 +74,8 @@ static const char *kind_name(const struct pyi_node *node)
 {
 	if (node->is_null)
 		return "nothing";
+	if (node->kind == PYI_NODE_MAP && !node->first)
+		return "an empty map";
 	return node->kind == PYI_NODE_SCALAR ? "a value"
 	       : node->kind == PYI_NODE_LIST ? "a list"
 					     : "a map";
@@ -233,7 +235,7 @@ static void read_rule(struct reader *r, const char *section, uint32_t item,
 	if (node->kind != PYI_NODE_MAP || !node->first) {
 		pyi_loader_error(r->loader, &r->source,
 				 "a rule of '%s' looks like '- %s: ...', this is %s", section,
-				 keys[0].name, node->first ? kind_name(node) : "not");
+				 keys[0].name, kind_name(node));
 		return;
 	}
 	if (node_at(r, node->first)->kind != PYI_NODE_SCALAR) {
@@ -456,7 +458,7 @@ static void read_sandboxes(struct reader *r, uint32_t map, const char *block)
 	at(r, map);
 	if (node_at(r, map)->kind != PYI_NODE_MAP || !node_at(r, map)->first) {
 		pyi_loader_error(r->loader, &r->source, "'sandboxes' needs a map of names, this is %s",
-				 node_at(r, map)->first ? kind_name(node_at(r, map)) : "not");
+				 kind_name(node_at(r, map)));
 		return;
 	}
 	if (!check_keys(r, map))
@@ -482,19 +484,20 @@ static void read_sandboxes(struct reader *r, uint32_t map, const char *block)
 	read_block(r, node_at(r, chosen)->text, node_at(r, chosen)->next);
 }
 
+/* A key of the top level. */
 static uint32_t find(const struct pyi_tree *tree, const char *key)
 {
 	if (tree->n < 2 || tree->nodes[1].kind != PYI_NODE_MAP)
 		return 0;
 	for (uint32_t k = tree->nodes[1].first; k; k = tree->nodes[tree->nodes[k].next].next)
 		if (tree->nodes[k].kind == PYI_NODE_SCALAR && strcmp(tree->nodes[k].text, key) == 0)
-			return tree->nodes[k].next;
+			return k;
 	return 0;
 }
 
 const char *pyi_schema_peek(const struct pyi_tree *tree, const char *key, unsigned int *ret_line)
 {
-	uint32_t value = find(tree, key);
+	uint32_t found = find(tree, key), value = found ? tree->nodes[found].next : 0;
 
 	if (!value || tree->nodes[value].kind != PYI_NODE_SCALAR || tree->nodes[value].is_null)
 		return NULL;
@@ -545,13 +548,13 @@ void pyi_schema_read(struct pyi_loader *loader, const struct pyi_source *source,
 	if (defaults) {
 		at(&r, defaults);
 		pyi_loader_note(loader, &r.source, "what 'defaults' holds now stands at the top level");
-		read_block(&r, "defaults", defaults);
+		read_block(&r, "defaults", node_at(&r, defaults)->next);
 	}
 	pyi_loader_begin(loader);
 	read_top(&r);
 	pyi_loader_end(loader);
 	if (sandboxes)
-		read_sandboxes(&r, sandboxes, block);
+		read_sandboxes(&r, node_at(&r, sandboxes)->next, block);
 	else if (block)
 		pyi_loader_error(loader, source,
 				 "there is no 'sandboxes' block to take '%.64s' from", block);

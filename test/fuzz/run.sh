@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# run.sh TARGET...: each fuzz target for FUZZ_SECONDS (60) over its corpus, test/fuzz/corpus/NAME for fuzz_NAME. New
+# inputs go to a scratch directory and only what breaks a target is kept: test/fuzz/crash-NAME-*, to be mended and then
+# moved into the corpus. Prints one line for each target.
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+seconds=${FUZZ_SECONDS:-60}
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+failed=0
+
+for target in "$@"; do
+	name=${target##*/fuzz_}
+	mkdir -p "$scratch/$name" "$here/corpus/$name"
+	set -- -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=8192 -print_final_stats=1 \
+		-artifact_prefix="$here/crash-$name-"
+	[ ! -e "$here/$name.dict" ] || set -- "$@" -dict="$here/$name.dict"
+	if "$target" "$@" "$scratch/$name" "$here/corpus/$name" >"$scratch/$name.log" 2>&1; then
+		runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$scratch/$name.log")
+		echo "ok - fuzz_$name: $runs inputs in $seconds s"
+	else
+		failed=$((failed + 1))
+		echo "not ok - fuzz_$name"
+		tail -n 60 "$scratch/$name.log" | sed 's/^/# /'
+	fi
+done
+[ "$failed" = 0 ]
