@@ -59,7 +59,7 @@ static int print_version(void)
 {
 	printf("pyisolate %s (%s)\nPython %s (package %s), %s\nBPF ABI %d\n", PYI_VERSION, PYI_COMMIT,
 	       pyi_guest_python_version(), PYI_PYTHON_PACKAGE,
-	       pyi_guest_is_free_threaded() ? "free-threaded, GIL disabled" : "with the GIL", PYI_ABI_VERSION);
+	       pyi_guest_is_free_threaded() ? "free-threaded, GIL disabled" : "with the GIL", PYI_ABI);
 	return 0;
 }
 

@@ -35,6 +35,9 @@ void pyi_guest_static_init(void);
 /* Make the interpreter ready. No file is opened and no thread made. */
 int pyi_guest_python_start(struct pyi_err *err);
 
+/* EROFS makes a PermissionError. 0, or -1. */
+int pyi_guest_map_errno(void);
+
 /* Memory is full and an exception has to be shown: make room. Under RLIMIT_DATA only; once. */
 void pyi_guest_release_reserve(void);
 

@@ -144,7 +144,7 @@ static int set_script(PyObject *helper, PyObject *globals, PyObject *filename, P
 
 static int prepare(PyObject *helper, const struct pyi_guest_spec *spec)
 {
-	if (set_argv(spec) || set_path0(spec) || call(helper, "site", NULL))
+	if (pyi_guest_map_errno() || set_argv(spec) || set_path0(spec) || call(helper, "site", NULL))
 		return -1;
 	if (spec->imports && restrict_imports(helper, spec))
 		return -1;

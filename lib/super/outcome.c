@@ -104,33 +104,40 @@ static unsigned int wanted_access(const struct pyi_report_msg *msg)
 	return msg->flags & 1 ? PYI_WRITE : PYI_READ;
 }
 
-/* Private places of the sandbox: an error about them is the program's own affair. */
+/* Places that are the sandbox's own: an error about them is the program's affair. */
 static bool is_private_path(const char *path)
 {
-	static const char *const private[] = { "/tmp", "/proc", "/dev" };
-	size_t i;
+	return pyi_policy_path_matches("/proc", path) || pyi_policy_path_matches("/dev", path);
+}
 
-	for (i = 0; i < sizeof(private) / sizeof(private[0]); i++) {
-		if (pyi_policy_path_matches(private[i], path))
-			return true;
-	}
-	return false;
+/* Would the call have met something outside: the path itself or, for a new file, its directory? */
+static bool exists_outside(const char *path, bool is_write)
+{
+	char parent[PATH_MAX];
+	struct stat st;
+	char *slash;
+
+	if (lstat(path, &st) == 0)
+		return true;
+	if (!is_write)
+		return false;
+	snprintf(parent, sizeof(parent), "%s", path);
+	slash = strrchr(parent, '/');
+	slash[slash == parent] = '\0';
+	return lstat(parent, &st) == 0;
 }
 
 /* Does this reported error come from the policy? *ret_rule is NULL when the default decided. */
 static bool is_denial(const struct pyi_plan *plan, const struct pyi_report_msg *msg, char *path, size_t size,
 		      const struct pyi_fs_rule **ret_rule)
 {
-	struct stat st;
-
 	if (msg->errnum != EACCES && msg->errnum != EPERM && msg->errnum != ENOENT && msg->errnum != EROFS)
 		return false;
 	if (!absolute_path(plan, msg->path, path, size) || is_private_path(path))
 		return false;
 	if (pyi_policy_decide_fs(plan->policy, path, wanted_access(msg), ret_rule) != PYI_DENY)
 		return false;
-	/* What does not exist outside either was not denied (a new file is, by its directory). */
-	return msg->errnum != ENOENT || (msg->flags & 1) || lstat(path, &st) == 0;
+	return msg->errnum != ENOENT || exists_outside(path, msg->flags & 1);
 }
 
 static void add_fs_denial(const struct pyi_plan *plan, const struct pyi_report_msg *msg,
