@@ -15,6 +15,12 @@ int pyi_landlock_abi(void);
 /*
  * Restrict the calling thread for good; no_new_privs must be set. Paths are opened as they are now, that is: after
  * the sandbox's root is in place (or on the host's tree where there are no namespaces). No allocation.
+ * A row that is missing, has become a symlink (but in /proc) or has changed its kind is an error, and nothing is
+ * restricted. `abi` is pyi_landlock_abi()'s; less than 1 is an error.
+ *
+ * What Landlock does not cover, whatever its ABI: mode, owner, times and xattrs of files, stat, inotify, locks, UDP,
+ * Unix sockets with a path, running programs from a memfd. Mounts and seccomp do. Before ABI 3 truncation (seccomp
+ * refuses the two calls that would pass), before 4 TCP, before 6 signals to other processes of the same user.
  *
  * `exec_fd` (-1: none) is a file that may be read and executed though no row leads to it: our own binary, which the
  * Python guest is about to execute by descriptor from a mount outside the tree. Landlock would refuse that otherwise.

@@ -74,11 +74,10 @@ struct pyi_op {
 /*
  * Landlock: what is allowed beneath a path (of the sandbox's own tree, or of the host's without namespaces).
  *
- * Rows are opened with O_PATH by the process that will run the guest, following symlinks, so that "/proc/self" is its
- * own directory and "/proc/self/exe" our own binary. Landlock is applied before that binary is executed by its
- * descriptor, and a domain that handles LANDLOCK_ACCESS_FS_EXECUTE would refuse it: so EXECUTE is handled only if
- * plan->exec, and then a Python guest has a row for "/proc/self/exe" (without exec rules seccomp refuses every exec).
- * A guest that runs this binary again gains nothing: it stays in the same domain.
+ * Rows are opened with O_PATH by the process that will run the guest. They hold no symlink, but for those of /proc
+ * ("/proc/self" is that process's own directory). Execution is always handled; our own binary, which the Python guest
+ * executes by its descriptor, needs no row (see pyi_landlock_apply). A guest that runs it again gains nothing: it stays
+ * in the same domain.
  */
 struct pyi_landlock_row {
 	char *path;
