@@ -163,6 +163,7 @@ static int build_seccomp(struct run *run, struct pyi_err *err)
 		.net_udp = run->plan->net_udp,
 		.kill = run->policy->on_violation != PYI_VIOLATION_ERRNO,
 		.make_links = run->plan->use_landlock,
+		.namespaces = run->plan->use_namespaces,
 	};
 
 	return run->plan->use_seccomp ? pyi_seccomp_build(&spec, &run->seccomp, err) : 0;
