@@ -271,8 +271,10 @@ static int start_guest(struct state *state, int exec_fd)
 	}
 	if (drop_fds(state, gate[1], fate[0], &err) || lock_down(state, &err))
 		fail(state, &err);
-	if (PYI_FAULT(119, EPIPE) || write(gate[1], "", 1) != 1) {
-		/* It failed before the gate, and has said why. EPIPE: SIGPIPE is blocked like every other signal. */
+	/* EPIPE (its signal is blocked): the guest has failed before the gate, and has said why. */
+	if ((PYI_FAULT(119, EIO) || write(gate[1], "", 1) != 1) && errno != EPIPE) {
+		pyi_err_sys(&err, errno, "cannot open the gate for the guest");
+		fail(state, &err);
 	}
 	return fate[0];
 }

@@ -93,7 +93,7 @@ static int open_self(struct starting *starting, struct pyi_err *err)
 	const char *path = "/proc/self/exe";
 	ssize_t len;
 
-	if (!PYI_FAULT(100, ENOENT))
+	if (!PYI_FAULT(100, EMFILE))
 		starting->init.self_fd = open(path, O_PATH | O_CLOEXEC);
 	len = readlink(path, starting->self_path, sizeof(starting->self_path) - 1);
 	if (len > 0) {
@@ -102,7 +102,7 @@ static int open_self(struct starting *starting, struct pyi_err *err)
 	}
 	if (starting->init.self_fd < 0 && errno == ENOENT) { /* no proc: by the name we were executed with */
 		path = (const char *)getauxval(AT_EXECFN);
-		if (path && !PYI_FAULT(100, ENOENT))
+		if (path)
 			starting->init.self_fd = open(path, O_PATH | O_CLOEXEC);
 		starting->init.self_path = path;
 	}

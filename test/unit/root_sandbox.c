@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 static void test_identity(void **state)
@@ -583,6 +584,87 @@ static void test_not_a_tree_of_roots(void **state)
 	fixture_end(&f);
 }
 
+/* Every kind of operation at once; what the fault points are tried on. */
+static int run_everything(struct fixture *f, const char *base)
+{
+	static char secret[64], key[64], hosts[64];
+
+	snprintf(secret, sizeof(secret), "%s/secret", base);
+	snprintf(key, sizeof(key), "%s/key", base);
+	snprintf(hosts, sizeof(hosts), "%s/secret/x", base);
+	f->n_extra = 0;
+	bind_op(f, base, PYI_READ | PYI_WRITE, true, f->plan.uid == 60001);
+	fixture_op(f, (struct pyi_op){ .kind = PYI_OP_MASK_FILE, .path = key });
+	fixture_op(f, (struct pyi_op){ .kind = PYI_OP_FILE, .path = hosts, .text = S("ours\n") });
+	fixture_op(f, (struct pyi_op){ .kind = PYI_OP_DIR, .path = S("/x/y/z") });
+	fixture_op(f, (struct pyi_op){ .kind = PYI_OP_MASK_DIR, .path = S("/x/y/z") });
+	fixture_op(f, (struct pyi_op){ .kind = PYI_OP_SYMLINK, .path = S("/x/link"), .text = S("y") });
+	f->plan.own_netns = true;
+	f->plan.rlimits = (struct pyi_rlimit_row[]){ { RLIMIT_NOFILE, 32, 32 }, { RLIMIT_NPROC, 50, 50 } };
+	f->plan.n_rlimits = 2;
+	return fixture_sh(f, "ulimit -n; cat /*/*/*/secret/x");
+}
+
+static void test_everything(void **state)
+{
+	char base[] = "/var/tmp/pyi-test-XXXXXX";
+	struct fixture f = fixture_new();
+
+	make_secrets(base, 0);
+	assert_int_equal(run_everything(&f, base), 0);
+	assert_string_equal(f.out, "32\nours\n");
+	fixture_remove(base);
+	fixture_end(&f);
+}
+
+#ifdef PYI_FAULTS
+/* Each kernel call of the start-up fails in turn: the error comes through, and nothing is left. */
+static void fault_points(uid_t uid)
+{
+	char base[] = "/var/tmp/pyi-test-XXXXXX", fault[16];
+	size_t n_hit = 0;
+
+	make_secrets(base, uid == 60001 ? 0 : uid);
+	for (int point = 100; point < 400; point++) {
+		struct fixture f = fixture_new();
+		int ret;
+
+		f.plan.uid = uid;
+		f.plan.gid = uid;
+		f.plan.use_userns = uid != 60001;
+		snprintf(fault, sizeof(fault), "%d:%d", point, EDOM);
+		setenv("PYISOLATE_FAULT", fault, 1);
+		ret = run_everything(&f, base);
+		unsetenv("PYISOLATE_FAULT");
+		if (ret == 0)
+			continue;
+		if (getenv("V"))
+			fprintf(stderr, "%d: %d %s\n", point, ret, f.err.msg);
+		n_hit++;
+		assert_true(ret < 0);
+		assert_true(f.err.msg[0]);
+		fixture_end(&f);
+	}
+	assert_true(n_hit > 50);
+	fixture_remove(base);
+}
+
+static void test_fault_points(void **state)
+{
+	fault_points(60001);
+}
+
+static void user_fault_points(void **state)
+{
+	fault_points(65534);
+}
+
+static void test_fault_points_of_a_user(void **state)
+{
+	fixture_as_user(65534, user_fault_points);
+}
+#endif
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -609,6 +691,11 @@ int main(void)
 		cmocka_unit_test(test_supervisor_death_without_namespaces),
 		cmocka_unit_test(test_ordinary_user),
 		cmocka_unit_test(test_not_a_tree_of_roots),
+		cmocka_unit_test(test_everything),
+#ifdef PYI_FAULTS
+		cmocka_unit_test(test_fault_points),
+		cmocka_unit_test(test_fault_points_of_a_user),
+#endif
 	};
 
 	if (geteuid() != 0) {
