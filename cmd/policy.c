@@ -16,6 +16,7 @@
 #include "base/util.h"
 #include "cmd/commands.h"
 #include "cmd/policy_options.h"
+#include "policy/netblock.h"
 #include "policy/policy.h"
 #include "report/result.h"
 
@@ -298,7 +299,12 @@ static int why_net(const struct pyi_policy *policy, const char *action, enum pyi
 		print_origin(&rule->from);
 		end_answer(verdict);
 	} else {
+		const struct pyi_net_block *block = is_name ? NULL : pyi_net_block_of(addr, 128);
+
 		printf("denied: net: default, no rule allows to %s %s\n", action, target);
+		if (block)
+			printf("this address is in a block of its own (%s): '*' and wider prefixes do not name it\n",
+			       block->what);
 		printf("it would be allowed by: --allow-net %s%s\n",
 		       op == PYI_NET_BIND ? "bind:" : "", target);
 	}

@@ -53,7 +53,7 @@ struct pyi_loader {
 
 /* What is being read, for origins and messages. */
 struct pyi_source {
-	const char *file; /* or "--allow-read" */
+	const char *file; /* or "--allow-read"; NULL: what was asked for itself */
 	unsigned int line;
 	bool is_template;
 	const char *dir; /* absolute and real: what relative paths are relative to; NULL: they are refused */

@@ -349,7 +349,7 @@ int pyi_policy_load(const char *ref, const struct pyi_policy_flag *flags, size_t
 		    struct pyi_err *err)
 {
 	__attribute__((cleanup(release_chain))) struct chain c = { .n = 0 };
-	struct pyi_source asker = { .file = ref ? ref : "defaults" };
+	struct pyi_source asker = { .file = NULL };
 	_cleanup_free char *cwd = NULL;
 	_cleanup_free char *file = NULL;
 

@@ -72,6 +72,8 @@ static char *make_line(const struct pyi_source *source, const char *fmt, va_list
 		message = NULL;
 		return NULL;
 	}
+	if (!source->file)
+		return pyi_take_ptr(message);
 	if (source->line)
 		return asprintf(&line, "%s:%u: %s", source->file, source->line, message) < 0 ? NULL
 											     : line;
