@@ -201,6 +201,9 @@ static int settle(struct pyi_build *b, struct pyi_cover *cover, struct pyi_cover
 		}
 		node->rule = above->rule;
 	}
+	/* A rule that only takes away says nothing of the file system: it is the one of what is above. */
+	if (!node->access && above)
+		node->can_idmap = above->can_idmap;
 	node->above = above ? above->access : 0;
 	node->above_rule = above ? above->rule : NULL;
 	node->denied |= above ? above->denied : 0;

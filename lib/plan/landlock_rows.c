@@ -86,7 +86,5 @@ int pyi_build_landlock(struct pyi_build *b, struct pyi_err *err)
 		if (node->access & ~node->above)
 			r = add_row(b, node->path, node->access, node->kind == PYI_PATH_DIR, false, err);
 	}
-	if (!r && b->plan->exec && b->plan->guest == PYI_GUEST_PYTHON)
-		r = add_row(b, "/proc/self/exe", PYI_READ | PYI_EXEC, false, false, err);
 	return r;
 }
