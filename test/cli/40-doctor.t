@@ -41,7 +41,7 @@ else
 fi
 
 if [ -x "$HELPERS/denysys" ]; then
-	run "$HELPERS/denysys" landlock_create_ruleset=EOPNOTSUPP "$PYISOLATE" doctor
+	run "$HELPERS/denysys" landlock_create_ruleset=EOPNOTSUPP -- "$PYISOLATE" doctor
 	like "$out" "^off +landlock " "Landlock taken away is off"
 	contains "$out" "EOPNOTSUPP" "with what the kernel said"
 	like "$out" "^grade [CF]: " "and costs the grade"
