@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # make            build build/pyisolate            make check     every test (as root: also kernel and VM tests)
-# make demo       set up, build, run the main job  make help      all targets
+# make demo       set up, build, run the main job  make help      all targets (V=1 shows commands)
 #
 # Everything is compiled inside a Debian trixie build root that vendor/ makes and caches outside the checkout, so the
 # host's compilers and libraries do not matter. Outside the root this file only enters it; inside (PYI_IN_ROOT=1) it
@@ -15,7 +15,7 @@ BIN := $(B)/pyisolate
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-MAKEFLAGS += --no-builtin-rules --no-print-directory
+MAKEFLAGS += --no-builtin-rules --no-print-directory $(if $(V),,-s)
 
 ifeq ($(PYI_IN_ROOT),)
 # ------------------------------------------------------------------------------------------------ outside the root
