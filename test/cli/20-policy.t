@@ -4,7 +4,6 @@
 # pyisolate policy: check, show and why, and what each template allows and refuses by its rules.
 . "${0%/*}/lib.sh"
 
-says() { is "$out" "$1" "$2"; }
 complains() { is "$err" "$1" "$2"; }
 
 # --- check
@@ -278,7 +277,7 @@ if has root; then
 	on_site write-db write /srv/site-db/x
 	is "$out" "allowed: fs: write /srv/site-db (/etc/pyisolate/policy/write-db.yml:4)" "a template of the site"
 	on_site write-db write /var/lib/pyisolate/db/x
-	is "$out" "allowed: fs: write /var/lib/pyisolate/db (template write-db:7)" "builds on the one it replaces"
+	is "$out" "allowed: fs: write /var/lib/pyisolate/db (template write-db:6)" "builds on the one it replaces"
 	on_site site-only read /srv/site/x
 	exits 0 "and may have a name of its own"
 	on_site ml read /srv/data/x
