@@ -4,7 +4,7 @@
 # doctor: its answer agrees with what `run` then does, as whoever runs it; what is off says why and what to do.
 . "${0%/*}/lib.sh"
 
-run pyi doctor
+pyi doctor
 doctor_code=$code
 like "$out" "^grade [A-F]: " "a grade"
 if [ "$(id -u)" = 0 ]; then
@@ -19,17 +19,17 @@ done
 off=$(grep -c '^off' "$OUT")
 is "$(grep -c 'without it: ' "$OUT")" "$off" "each feature that is off says what is lost"
 
-run pyi doctor --json
+pyi doctor --json
 is "$code" "$doctor_code" "the same exit code with --json"
 cp "$OUT" "$T/doctor.json"
 case $doctor_code in 0) want=true ;; *) want=false ;; esac
 is "$(member "$T/doctor.json" can_run)" "$want" "can_run agrees with the exit code"
 
-run pyi run -c 'print("in a sandbox")'
+pyi run -c 'print("in a sandbox")'
 if [ "$doctor_code" = 0 ]; then
 	exits 0 "doctor promises a sandbox, run starts one"
 	is "$out" "in a sandbox" "and the guest runs"
-	run pyi run --dry-run --json -c pass
+	pyi run --dry-run --json -c pass
 	is "$(member "$OUT" mode)" "$(member "$T/doctor.json" default_mode)" "the mode by default is the one run takes"
 	for layer in namespaces landlock seccomp; do
 		state=$(member "$OUT" "layers.$layer.state")
@@ -49,18 +49,18 @@ else
 	skip "no denysys helper" "Landlock taken away"
 fi
 
-run pyi doctor --jsn
+pyi doctor --jsn
 exits 2 "an unknown option"
 contains "$err" "--jsn" "is named"
-run pyi doctor now
+pyi doctor now
 exits 2 "an operand is refused"
-run pyi doctor --json --unload
+pyi doctor --json --unload
 exits 2 "--json --unload make no sense together"
-run pyi doctor --help
+pyi doctor --help
 exits 0 "--help"
 contains "$out" "--unload" "lists the options"
 if [ "$(id -u)" != 0 ]; then
-	run pyi doctor --unload
+	pyi doctor --unload
 	exits 125 "--unload needs root"
 	contains "$err" "root" "and says so"
 fi
