@@ -29,6 +29,7 @@ static_assert((int)PYI_EVENT_SOCKET == (int)PYI_BPF_SOCKET && (int)PYI_EVENT_DEV
 
 struct pyi_bpf {
 	int v2_fd;		/* our parent cgroup */
+	uint64_t parent_cgroup;
 	struct pyi_bpf_maps maps;
 	/* The rows put last: a supervisor takes back its own without a walk through everybody's. */
 	uint64_t own_body;
@@ -64,11 +65,12 @@ int pyi_bpf_open(const struct pyi_facts *facts, struct pyi_bpf **ret_bpf, struct
 		pyi_bpf_free(bpf);
 		return ret;
 	}
-	ret = PYI_FAULT(500, EPERM) ? -errno : pyi_bpf_pins_open((uint64_t)st.st_ino, &bpf->maps);
+	bpf->parent_cgroup = (uint64_t)st.st_ino;
+	ret = PYI_FAULT(500, EPERM) ? -errno : pyi_bpf_pins_open(bpf->v2_fd, (uint64_t)st.st_ino, &bpf->maps);
 	if (ret == -ENOENT || ret == -ESTALE) {
 		ret = pyi_bpf_pins_load(bpf->v2_fd, (uint64_t)st.st_ino, err);
 		if (ret == 0) {
-			ret = pyi_bpf_pins_open((uint64_t)st.st_ino, &bpf->maps);
+			ret = pyi_bpf_pins_open(bpf->v2_fd, (uint64_t)st.st_ino, &bpf->maps);
 			if (ret < 0)
 				pyi_err_sys(err, -ret, "cannot open the pins in '" PYI_PINS "'");
 		}
@@ -140,6 +142,8 @@ int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_pla
 
 	if (!stats)
 		return pyi_err_nomem(err);
+	if (!pyi_bpf_cgroup_is_below(bpf->v2_fd, cgroup_id, bpf->parent_cgroup))
+		return pyi_err_set(err, EINVAL, "the control group is not below the one the BPF programs are attached to");
 	/*
 	 * Not ready at first, which denies: if we die before the rows are complete, the assignment of a cgroup that
 	 * is gone leads the next sweep to them.
@@ -303,15 +307,10 @@ int pyi_bpf_unload(struct pyi_err *err)
 	pyi_cgroup_find(&facts);
 	pyi_cgroup_sweep(&facts);
 	v2_fd = open(facts.cgroup_v2_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ret = pyi_bpf_pins_remove(v2_fd, err);
+	ret = pyi_bpf_pins_remove(v2_fd, true, err);
 	if (ret < 0)
 		return ret;
 	/* These refuse, as they should, while there is anything in them. */
-	rmdir(facts.cgroup_v2_dir);
-	rmdir(facts.cgroup_memory_dir);
-	rmdir(facts.cgroup_pids_dir);
-	rmdir(facts.cgroup_cpu_dir);
-	rmdir(facts.cgroup_cpuacct_dir);
-	rmdir(facts.cgroup_freezer_dir);
+	pyi_cgroup_remove_parents(&facts);
 	return 0;
 }

@@ -2,9 +2,10 @@
 /*
  * Loading, attaching and pinning the cgroup programs, once per boot; see bpf.h.
  *
- * Everything is done below a directory of its own, "v1-PID", which gets the name "v1" when it is complete. A loader
- * that dies on the way leaves such a directory, and whoever finds one clears it away under the lock. The lock is
- * flock(2) on the directory above, so it goes with its holder.
+ * Everything is done below a directory of its own, "tmp-PID", which gets our build's name when it is complete. A loader
+ * that dies on the way leaves such a directory, and the next one clears it away. Two locks, both flock(2) on a
+ * directory, so that they go with their holder: the one on the top directory is for loaders and removers, one at a
+ * time; the one on a build's own directory is held, shared, by all who rely on its programs being attached.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -40,6 +41,7 @@ void pyi_bpf_maps_close(struct pyi_bpf_maps *maps)
 	pyi_close_fd(&maps->assignments);
 	pyi_close_fd(&maps->stats);
 	pyi_close_fd(&maps->net_rows);
+	pyi_close_fd(&maps->lock);
 }
 
 bool pyi_bpf_fs_is_there(void)
@@ -49,56 +51,60 @@ bool pyi_bpf_fs_is_there(void)
 	return statfs(PYI_BPFFS, &st) == 0 && (int)st.f_type == BPFFS_MAGIC;
 }
 
-bool pyi_bpf_cgroup_exists(int v2_fd, uint64_t cgroup_id)
+/* An fd (O_PATH) of the cgroup's directory, -1 and errno. */
+static int open_cgroup(int v2_fd, uint64_t cgroup_id)
 {
 	union {
 		struct file_handle handle;
 		char bytes[sizeof(struct file_handle) + sizeof(cgroup_id)];
 	} u = { .handle = { .handle_bytes = sizeof(cgroup_id), .handle_type = FILEID_KERNFS } };
-	_cleanup_fd int fd = -1;
 
 	memcpy(u.bytes + sizeof(struct file_handle), &cgroup_id, sizeof(cgroup_id));
-	fd = open_by_handle_at(v2_fd, &u.handle, O_PATH | O_CLOEXEC);
+	return open_by_handle_at(v2_fd, &u.handle, O_PATH | O_CLOEXEC);
+}
+
+bool pyi_bpf_cgroup_exists(int v2_fd, uint64_t cgroup_id)
+{
+	_cleanup_fd int fd = open_cgroup(v2_fd, cgroup_id);
+
 	return fd >= 0 || (errno != ESTALE && errno != ENOENT);
 }
 
-static int open_map(const char *name, int *ret_fd)
+bool pyi_bpf_cgroup_is_below(int v2_fd, uint64_t cgroup_id, uint64_t parent_cgroup)
 {
+	_cleanup_fd int fd = open_cgroup(v2_fd, cgroup_id);
+	struct stat st;
+
+	return fd >= 0 && fstatat(fd, "..", &st, 0) == 0 && (uint64_t)st.st_ino == parent_cgroup;
+}
+
+static int open_map(int dir_fd, const char *name, int *ret_fd)
+{
+	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = BPF_F_PATH_FD, .path_fd = dir_fd);
 	char path[PATH_MAX];
 	int fd;
 
-	snprintf(path, sizeof(path), PYI_PINS "/%s", name);
-	fd = bpf_obj_get(path);
+	fd = bpf_obj_get_opts(name, &opts);
+	if (fd == -EINVAL) {
+		/* Kernels before 6.5 take whole paths only. */
+		snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dir_fd, name);
+		fd = bpf_obj_get(path);
+	}
 	if (fd < 0)
 		return fd;
 	*ret_fd = fd;
 	return 0;
 }
 
-/* A directory of a loader that is not done, or never will be. */
-static bool has_leftovers(void)
-{
-	DIR *dir = opendir(PYI_PINS_TOP);
-	struct dirent *entry;
-	bool found = false;
-
-	if (!dir)
-		return false;
-	while (!found && (entry = readdir(dir)))
-		found = strncmp(entry->d_name, "v1-", 3) == 0;
-	closedir(dir);
-	return found;
-}
-
-static int check_meta(uint64_t parent_cgroup)
+static int check_meta(int dir_fd, uint64_t parent_cgroup)
 {
 	struct pyi_abi_meta meta = { 0 };
 	_cleanup_fd int fd = -1;
 	uint32_t zero = 0;
-	int ret = open_map("meta", &fd);
+	int ret = open_map(dir_fd, "meta", &fd);
 
 	if (ret < 0)
-		return ret;
+		return ret == -ENOENT ? -ESTALE : ret;
 	if (bpf_map_lookup_elem(fd, &zero, &meta) < 0)
 		return -ESTALE;
 	if (meta.abi != PYI_ABI || meta.parent_cgroup != parent_cgroup ||
@@ -107,19 +113,49 @@ static int check_meta(uint64_t parent_cgroup)
 	return 0;
 }
 
-int pyi_bpf_pins_open(uint64_t parent_cgroup, struct pyi_bpf_maps *ret_maps)
+/* A link can be detached by whoever is root, and pins do not show it: ask the cgroup itself. */
+static int check_attached(int parent_fd)
+{
+	static const enum bpf_attach_type types[] = {
+		BPF_CGROUP_INET4_CONNECT, BPF_CGROUP_INET6_CONNECT, BPF_CGROUP_UDP4_SENDMSG,
+		BPF_CGROUP_UDP6_SENDMSG,  BPF_CGROUP_INET4_BIND,    BPF_CGROUP_INET6_BIND,
+		BPF_CGROUP_INET_SOCK_CREATE, BPF_CGROUP_DEVICE,	    BPF_CGROUP_INET_INGRESS,
+	};
+
+	for (size_t i = 0; i < PYI_ARRAY_SIZE(types); i++) {
+		uint32_t n = 0;
+		int ret = bpf_prog_query(parent_fd, types[i], 0, NULL, NULL, &n);
+
+		if (ret < 0)
+			return ret;
+		if (n == 0)
+			return -ESTALE;
+	}
+	return 0;
+}
+
+int pyi_bpf_pins_open(int parent_fd, uint64_t parent_cgroup, struct pyi_bpf_maps *ret_maps)
 {
 	struct pyi_bpf_maps maps = PYI_BPF_MAPS_INIT;
-	int ret = check_meta(parent_cgroup);
+	int ret;
 
+	maps.lock = open(PYI_PINS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (maps.lock < 0)
+		return -errno;
+	/* From here on nobody removes them; where somebody is at it, we come too late. */
+	if (flock(maps.lock, LOCK_SH | LOCK_NB) < 0) {
+		pyi_bpf_maps_close(&maps);
+		return -ESTALE;
+	}
+	ret = check_meta(maps.lock, parent_cgroup);
 	if (ret == 0)
-		ret = open_map("assignments", &maps.assignments);
+		ret = open_map(maps.lock, "assignments", &maps.assignments);
 	if (ret == 0)
-		ret = open_map("stats", &maps.stats);
+		ret = open_map(maps.lock, "stats", &maps.stats);
 	if (ret == 0)
-		ret = open_map("net_rows", &maps.net_rows);
-	if (ret == 0 && has_leftovers())
-		ret = -ESTALE;
+		ret = open_map(maps.lock, "net_rows", &maps.net_rows);
+	if (ret == 0)
+		ret = check_attached(parent_fd);
 	if (ret < 0) {
 		pyi_bpf_maps_close(&maps);
 		return ret;
@@ -128,47 +164,14 @@ int pyi_bpf_pins_open(uint64_t parent_cgroup, struct pyi_bpf_maps *ret_maps)
 	return 0;
 }
 
-/* One level of pins and the directory itself. Unpinned links detach. */
-static int remove_dir(const char *path)
-{
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-
-	if (!dir)
-		return errno == ENOENT ? 0 : -errno;
-	while ((entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			unlinkat(dirfd(dir), entry->d_name, 0);
-	closedir(dir);
-	return rmdir(path) < 0 && errno != ENOENT ? -errno : 0;
-}
-
-/* All "v1-*" directories. Under the lock nobody is at work in them. */
-static void remove_leftovers(void)
-{
-	DIR *dir = opendir(PYI_PINS_TOP);
-	struct dirent *entry;
-	char path[PATH_MAX];
-
-	if (!dir)
-		return;
-	while ((entry = readdir(dir))) {
-		if (strncmp(entry->d_name, "v1-", 3) != 0)
-			continue;
-		snprintf(path, sizeof(path), PYI_PINS_TOP "/%s", entry->d_name);
-		remove_dir(path);
-	}
-	closedir(dir);
-}
-
-/* Is a sandbox alive that is assigned in the pinned maps, whoever made them? */
-static bool pins_are_in_use(int v2_fd)
+/* Is a sandbox alive that is assigned in these maps? */
+static bool has_live_assignment(int dir_fd, int v2_fd)
 {
 	_cleanup_fd int map = -1;
 	uint64_t key = 0, next;
 	bool first = true;
 
-	if (open_map("assignments", &map) < 0)
+	if (open_map(dir_fd, "assignments", &map) < 0)
 		return false;
 	while (bpf_map_get_next_key(map, first ? NULL : &key, &next) == 0) {
 		if (pyi_bpf_cgroup_exists(v2_fd, next))
@@ -177,6 +180,58 @@ static bool pins_are_in_use(int v2_fd)
 		first = false;
 	}
 	return false;
+}
+
+/* Remove one directory of pins unless it is in use. Unpinned links detach. Under the loaders' lock. */
+static int remove_build(int abi_fd, const char *name, int v2_fd)
+{
+	_cleanup_fd int fd = openat(abi_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct dirent *entry;
+	int dup_fd;
+	DIR *dir;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 || has_live_assignment(fd, v2_fd))
+		return -EBUSY;
+	dup_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = dup_fd < 0 ? NULL : fdopendir(dup_fd);
+	if (!dir) {
+		pyi_close_fd(&dup_fd);
+		return -errno;
+	}
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			unlinkat(fd, entry->d_name, 0);
+	closedir(dir);
+	return unlinkat(abi_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+enum which { LEFTOVERS, IDLE_BUILDS, ALL_BUILDS };
+
+/* 0, or the error of the last one that could not be removed. */
+static int remove_builds(int v2_fd, enum which which)
+{
+	int fd = open(PYI_PINS_ABI, O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret = 0, one;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir) {
+		pyi_close_fd(&fd);
+		return errno == ENOENT ? 0 : -errno;
+	}
+	while ((entry = readdir(dir))) {
+		bool is_tmp = strncmp(entry->d_name, "tmp-", 4) == 0;
+
+		if (entry->d_name[0] == '.' || (which == LEFTOVERS && !is_tmp) ||
+		    (which == IDLE_BUILDS && strcmp(entry->d_name, PYI_BPF_BUILD_cgroup) == 0))
+			continue;
+		one = remove_build(fd, entry->d_name, v2_fd);
+		if (one < 0 && one != -ENOTDIR)
+			ret = one;
+	}
+	closedir(dir);
+	return ret;
 }
 
 static int take_lock(int *ret_fd, struct pyi_err *err)
@@ -286,20 +341,6 @@ out:
 	return ret;
 }
 
-static int replace(const char *dir, struct pyi_err *err)
-{
-	char old[64];
-
-	/* rename(2) does not replace a directory that is not empty, and a moment without any pins denies, no more. */
-	snprintf(old, sizeof(old), PYI_PINS "-%d-old", getpid());
-	if (rename(PYI_PINS, old) < 0 && errno != ENOENT)
-		return pyi_err_sys(err, errno, "cannot move '" PYI_PINS "' away");
-	if (PYI_FAULT(513, EIO) || rename(dir, PYI_PINS) < 0)
-		return pyi_err_sys(err, errno, "cannot rename '%s'", dir);
-	remove_dir(old);
-	return 0;
-}
-
 static int mount_fs(struct pyi_err *err)
 {
 	if (pyi_bpf_fs_is_there())
@@ -312,7 +353,7 @@ static int mount_fs(struct pyi_err *err)
 int pyi_bpf_pins_load(int parent_fd, uint64_t parent_cgroup, struct pyi_err *err)
 {
 	struct pyi_bpf_maps maps = PYI_BPF_MAPS_INIT;
-	_cleanup_fd int lock = -1;
+	_cleanup_fd int lock = -1, abi_fd = -1;
 	char dir[64];
 	int ret = mount_fs(err);
 
@@ -320,41 +361,51 @@ int pyi_bpf_pins_load(int parent_fd, uint64_t parent_cgroup, struct pyi_err *err
 		ret = take_lock(&lock, err);
 	if (ret < 0)
 		return ret;
-	remove_leftovers();
-	ret = pyi_bpf_pins_open(parent_cgroup, &maps);
+	if (mkdir(PYI_PINS_ABI, 0700) < 0 && errno != EEXIST)
+		return pyi_err_sys(err, errno, "cannot make '" PYI_PINS_ABI "'");
+	abi_fd = open(PYI_PINS_ABI, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (abi_fd < 0)
+		return pyi_err_sys(err, errno, "cannot open '" PYI_PINS_ABI "'");
+	ret = pyi_bpf_pins_open(parent_fd, parent_cgroup, &maps);
 	pyi_bpf_maps_close(&maps);
 	if (ret == 0)
 		return 0;	/* somebody else was faster */
-	if (pins_are_in_use(parent_fd))
-		return pyi_err_set(err, EBUSY,
-				   "the BPF programs of another build of pyisolate are in use ('" PYI_PINS
-				   "'): wait until its sandboxes have ended");
-	snprintf(dir, sizeof(dir), PYI_PINS "-%d", getpid());
+	(void)remove_builds(parent_fd, IDLE_BUILDS);
+	ret = remove_build(abi_fd, PYI_BPF_BUILD_cgroup, parent_fd);
+	if (ret < 0)
+		return pyi_err_sys(err, -ret, "the BPF programs in '" PYI_PINS "' belong to another cgroup and cannot be replaced");
+	snprintf(dir, sizeof(dir), PYI_PINS_ABI "/tmp-%d", getpid());
 	if (mkdir(dir, 0700) < 0)
 		return pyi_err_sys(err, errno, "cannot make '%s'", dir);
 	ret = load(dir, parent_fd, parent_cgroup, err);
-	if (ret == 0)
-		ret = replace(dir, err);
+	if (ret == 0 && (PYI_FAULT(513, EIO) || rename(dir, PYI_PINS) < 0))
+		ret = pyi_err_sys(err, errno, "cannot rename '%s'", dir);
 	if (ret < 0)
-		remove_leftovers();
+		(void)remove_builds(parent_fd, LEFTOVERS);
 	return ret;
 }
 
-int pyi_bpf_pins_remove(int v2_fd, struct pyi_err *err)
+int pyi_bpf_pins_remove(int v2_fd, bool all, struct pyi_err *err)
 {
-	_cleanup_fd int lock = -1;
+	_cleanup_fd int lock = -1, abi_fd = -1;
 	int ret;
 
-	if (!pyi_bpf_fs_is_there() || access(PYI_PINS_TOP, F_OK) < 0)
+	if (!pyi_bpf_fs_is_there() || access(PYI_PINS_ABI, F_OK) < 0)
 		return 0;
 	ret = take_lock(&lock, err);
 	if (ret < 0)
 		return ret;
-	if (pins_are_in_use(v2_fd))
+	abi_fd = open(PYI_PINS_ABI, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (abi_fd < 0)
+		return pyi_err_sys(err, errno, "cannot open '" PYI_PINS_ABI "'");
+	ret = all ? remove_builds(v2_fd, ALL_BUILDS) : remove_build(abi_fd, PYI_BPF_BUILD_cgroup, v2_fd);
+	if (ret == -EBUSY)
 		return pyi_err_set(err, EBUSY, "sandboxes are still running");
-	remove_leftovers();
-	ret = remove_dir(PYI_PINS);
-	if (ret == 0 && rmdir(PYI_PINS_TOP) < 0 && errno != ENOENT)
-		ret = -errno;
-	return ret < 0 ? pyi_err_sys(err, -ret, "cannot remove '" PYI_PINS_TOP "'") : 0;
+	if (ret < 0)
+		return pyi_err_sys(err, -ret, "cannot remove the pins in '" PYI_PINS_ABI "'");
+	if (all) {
+		rmdir(PYI_PINS_ABI);
+		rmdir(PYI_PINS_TOP);
+	}
+	return 0;
 }

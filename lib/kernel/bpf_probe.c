@@ -38,10 +38,23 @@ static int load_return(enum bpf_prog_type type, enum bpf_attach_type attach, int
 	return bpf_prog_load(type, "pyi_probe", "Dual MIT/GPL", insns, PYI_ARRAY_SIZE(insns), &opts);
 }
 
+/* With a descriptor that is none: a call that is not forbidden says EBADF. */
+static void try_map_calls(struct pyi_fact *fact)
+{
+	uint64_t key = 0;
+
+	if (bpf_map_update_elem(-1, &key, &key, BPF_ANY) != -EBADF)
+		set_fact(fact, errno, "bpf(BPF_MAP_UPDATE_ELEM)");
+	else if (bpf_map_delete_elem(-1, &key) != -EBADF)
+		set_fact(fact, errno, "bpf(BPF_MAP_DELETE_ELEM)");
+	else
+		set_fact(fact, 0, "");
+}
+
 void pyi_bpf_probe(struct pyi_facts *facts)
 {
 	struct pyi_bpf_maps maps = PYI_BPF_MAPS_INIT;
-	_cleanup_fd int parent = -1, prog = -1, link = -1;
+	_cleanup_fd int parent = -1, map = -1, prog = -1, link = -1;
 	struct stat st;
 	int ret;
 
@@ -54,12 +67,24 @@ void pyi_bpf_probe(struct pyi_facts *facts)
 		set_fact(&facts->bpf_cgroup, errno, facts->cgroup_v2_dir);
 		return;
 	}
-	ret = pyi_bpf_pins_open((uint64_t)st.st_ino, &maps);
+	ret = pyi_bpf_pins_open(parent, (uint64_t)st.st_ino, &maps);
 	pyi_bpf_maps_close(&maps);
 	if (ret == 0) {
-		set_fact(&facts->bpf_cgroup, 0, "loaded");
+		try_map_calls(&facts->bpf_cgroup);
 		return;
 	}
+	if (ret != -ENOENT && ret != -ESTALE) {
+		set_fact(&facts->bpf_cgroup, -ret, "the pins in '" PYI_PINS "'");
+		return;
+	}
+	map = bpf_map_create(BPF_MAP_TYPE_HASH, "pyi_probe", 8, 8, 1, NULL);
+	if (map < 0) {
+		set_fact(&facts->bpf_cgroup, -map, "bpf(BPF_MAP_CREATE)");
+		return;
+	}
+	try_map_calls(&facts->bpf_cgroup);
+	if (facts->bpf_cgroup.errnum)
+		return;
 	/* Allows everything, and is gone when this function returns. */
 	prog = load_return(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT, 0, 1);
 	if (prog < 0) {

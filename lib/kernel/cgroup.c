@@ -53,27 +53,15 @@ static void close_group(struct group *group)
 	pyi_close_fd(&group->fd);
 }
 
-/* mkdir, once more if another invocation has just removed the parent. */
-static int make_dir(const char *parent, const char *path)
-{
-	if (mkdir(path, 0755) == 0)
-		return 0;
-	if (errno == ENOENT && (mkdir(parent, 0755) == 0 || errno == EEXIST) && mkdir(path, 0755) == 0)
-		return 0;
-	return -errno;
-}
-
 static int open_group(struct pyi_cgroup *cgroup, struct group *group, bool must_join, struct pyi_err *err)
 {
 	char path[PATH_MAX];
-	int ret;
 
 	snprintf(path, sizeof(path), "%s/%s", group->parent, cgroup->name);
-	ret = make_dir(group->parent, path);
-	if (ret == -EEXIST)
-		return ret;
-	if (ret < 0)
-		return pyi_err_sys(err, -ret, "cannot make the control group '%s'", path);
+	/* A parent that is gone is not made again: on v2 BPF programs were attached to the old one. */
+	if (mkdir(path, 0755) < 0)
+		return errno == EEXIST ? -EEXIST
+				       : pyi_err_sys(err, errno, "cannot make the control group '%s'", path);
 	cgroup->n++;
 	group->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (group->fd < 0)

@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/util.h"
+#include "kernel/bpf_pins.h"
 #include "kernel/cgroup.h"
 #include "plan/facts.h"
 
@@ -36,6 +37,7 @@ struct hierarchy {
 	char mount[DIR_MAX];	/* "" when it is not mounted */
 	char root[DIR_MAX];	/* which group is seen at the mount point */
 	char own[DIR_MAX];	/* our own group as a directory, "" when it cannot be seen */
+	bool is_root;		/* who asks */
 };
 
 /* Is `word` one of the comma-separated words of `list`? */
@@ -142,9 +144,9 @@ static int each_line(const char *file, void (*fn)(char *line, struct hierarchy *
 }
 
 /* Our parent directory below `base`: made if need be, writable. 0 or -errno; *ret_made: it was not there before. */
-static int make_parent(const char *base, char parent[DIR_MAX], bool *ret_made)
+static int make_parent(const char *base, const char *name, char parent[DIR_MAX], bool *ret_made)
 {
-	if (snprintf(parent, DIR_MAX, "%s/" OUR_PARENT, base) >= DIR_MAX)
+	if (snprintf(parent, DIR_MAX, "%s/%s", base, name) >= DIR_MAX)
 		return -ENAMETOOLONG;
 	*ret_made = mkdir(parent, 0755) == 0;
 	if (!*ret_made && errno != EEXIST)
@@ -165,7 +167,7 @@ static int find_v1(const struct hierarchy *h, bool is_root, char ret_dir[DIR_MAX
 
 		if (!bases[i][0])
 			continue;
-		ret = make_parent(bases[i], parent, &made);
+		ret = make_parent(bases[i], OUR_PARENT, parent, &made);
 		if (ret == 0) {
 			memcpy(ret_dir, parent, DIR_MAX);
 			return 0;
@@ -276,7 +278,7 @@ static bool try_v2(const char *base, const struct hierarchy *h, int *best, char 
 		*ret_err = -errno;
 		return false;
 	}
-	ret = make_parent(base, parent, &made);
+	ret = make_parent(base, h->is_root ? PYI_BPF_PARENT : OUR_PARENT, parent, &made);
 	if (ret < 0) {
 		*ret_err = ret;
 		return false;
@@ -295,13 +297,13 @@ static bool try_v2(const char *base, const struct hierarchy *h, int *best, char 
 	return bits == read_controllers(h->mount, "cgroup.controllers") || count_bits(bits) == 3;
 }
 
-static int find_v2(const struct hierarchy *h, bool is_root, char ret_dir[DIR_MAX], unsigned int *ret_bits)
+static int find_v2(const struct hierarchy *h, char ret_dir[DIR_MAX], unsigned int *ret_bits)
 {
 	int best = -1, ret = -ENOENT;
 	char base[DIR_MAX];
 
 	*ret_bits = 0;
-	if (is_root && try_v2(h->mount, h, &best, ret_dir, ret_bits, &ret))
+	if (h->is_root && try_v2(h->mount, h, &best, ret_dir, ret_bits, &ret))
 		return 0;
 	/* Our own group, then those above it as far as they are ours. */
 	snprintf(base, sizeof(base), "%s", h->own);
@@ -310,7 +312,7 @@ static int find_v2(const struct hierarchy *h, bool is_root, char ret_dir[DIR_MAX
 			return 0;
 		*strrchr(base, '/') = '\0';
 	}
-	if (!is_root && h->own[0] && try_v2(h->mount, h, &best, ret_dir, ret_bits, &ret))
+	if (!h->is_root && h->own[0] && try_v2(h->mount, h, &best, ret_dir, ret_bits, &ret))
 		return 0;
 	return best >= 0 ? 0 : ret;
 }
@@ -345,7 +347,7 @@ void pyi_cgroup_find(struct pyi_facts *facts)
 		[CPU] = facts->cgroup_cpu_dir,	       [CPUACCT] = facts->cgroup_cpuacct_dir,
 		[FREEZER] = facts->cgroup_freezer_dir,
 	};
-	struct hierarchy all[N_HIERARCHIES] = { 0 };
+	struct hierarchy all[N_HIERARCHIES] = { [V2] = { .is_root = facts->is_root } };
 	unsigned int v2_bits = 0;
 	bool any_v1 = false;
 	int ret, one;
@@ -362,7 +364,7 @@ void pyi_cgroup_find(struct pyi_facts *facts)
 		describe(facts, ret);
 		return;
 	}
-	ret = all[V2].mount[0] ? find_v2(&all[V2], facts->is_root, facts->cgroup_v2_dir, &v2_bits) : -ENOENT;
+	ret = all[V2].mount[0] ? find_v2(&all[V2], facts->cgroup_v2_dir, &v2_bits) : -ENOENT;
 	for (int i = 0; i < N_CONTROLLERS; i++) {
 		if (i <= CPU && v2_bits & 1u << i) {
 			snprintf(dirs[i], DIR_MAX, "%s", facts->cgroup_v2_dir);

@@ -7,11 +7,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include "base/proc.h"
 #include "base/util.h"
+#include "kernel/bpf_pins.h"
 #include "kernel/cgroup.h"
 #include "kernel/cgroup_dir.h"
 #include "plan/facts.h"
@@ -54,23 +57,84 @@ static int sweep_parent(const char *parent)
 	return removed;
 }
 
-int pyi_cgroup_sweep(const struct pyi_facts *facts)
+/* fn for each "pyisolate-BUILD" beside our own v2 parent, with its directory and name. Sum of what it returns. */
+static int each_build(const struct pyi_facts *facts, int (*fn)(const char *base, const char *name))
 {
-	/*
-	 * v2 first: cgroup.kill there ends what the v1 groups of the same sandbox hold. Then the freezer, so that
-	 * what is killed by way of the others can die.
-	 */
+	char base[sizeof(facts->cgroup_v2_dir)];
+	struct dirent *entry;
+	int sum = 0;
+	char *slash;
+	DIR *dir;
+
+	memcpy(base, facts->cgroup_v2_dir, sizeof(base));
+	slash = strrchr(base, '/');
+	if (!slash)
+		return 0;
+	*slash = '\0';
+	dir = opendir(base);
+	if (!dir)
+		return 0;
+	while ((entry = readdir(dir)))
+		if (strncmp(entry->d_name, PYI_BPF_PARENT_PREFIX, strlen(PYI_BPF_PARENT_PREFIX)) == 0)
+			sum += fn(base, entry->d_name);
+	closedir(dir);
+	return sum;
+}
+
+static int sweep_build(const char *base, const char *name)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", base, name);
+	return sweep_parent(path);
+}
+
+static int remove_build(const char *base, const char *name)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", base, name);
+	return rmdir(path) == 0;
+}
+
+/* Run fn for the directories of the facts but the v2 one, each once. */
+static int each_other(const struct pyi_facts *facts, int (*fn)(const char *dir))
+{
+	/* The freezer first, so that what is killed by way of the others can die. */
 	const char *dirs[] = { facts->cgroup_v2_dir,   facts->cgroup_freezer_dir, facts->cgroup_memory_dir,
 			       facts->cgroup_pids_dir, facts->cgroup_cpu_dir,	  facts->cgroup_cpuacct_dir };
-	int removed = 0;
+	int sum = 0;
 
-	for (size_t i = 0; i < PYI_ARRAY_SIZE(dirs); i++) {
+	for (size_t i = 1; i < PYI_ARRAY_SIZE(dirs); i++) {
 		size_t j = 0;
 
 		while (j < i && strcmp(dirs[i], dirs[j]) != 0)
 			j++;
 		if (j == i && dirs[i][0])
-			removed += sweep_parent(dirs[i]);
+			sum += fn(dirs[i]);
 	}
-	return removed;
+	return sum;
+}
+
+int pyi_cgroup_sweep(const struct pyi_facts *facts)
+{
+	int removed = 0;
+
+	/* v2 first: cgroup.kill there ends what the v1 groups of the same sandbox hold. */
+	if (facts->is_root)
+		removed += each_build(facts, sweep_build);
+	else if (facts->cgroup_v2_dir[0])
+		removed += sweep_parent(facts->cgroup_v2_dir);
+	return removed + each_other(facts, sweep_parent);
+}
+
+static int remove_one(const char *dir)
+{
+	return rmdir(dir) == 0;
+}
+
+void pyi_cgroup_remove_parents(const struct pyi_facts *facts)
+{
+	(void)each_build(facts, remove_build);
+	(void)each_other(facts, remove_one);
 }

@@ -131,7 +131,8 @@ static void probe_as_root(struct pyi_facts *facts)
 
 	try_calls(namespace_calls, PYI_ARRAY_SIZE(namespace_calls), &facts->namespaces);
 	if (!facts->namespaces.errnum) {
-		errnum = try_clone(INSIDE);
+		/* Not CLONE_NEWNS: to copy all mounts and drop them takes four times as long as the rest together. */
+		errnum = try_clone(INSIDE & ~CLONE_NEWNS);
 		facts->clone_into_cgroup = errnum == 0;
 		/* A kernel without CLONE_INTO_CGROUP cannot be asked in this way: then the start itself will tell. */
 		if (errnum && errnum != EINVAL)

@@ -202,7 +202,7 @@ struct peer {
 	int how;
 };
 
-enum { BY_CONNECT, BY_SENDTO, BY_FASTOPEN, BY_FASTOPEN_CONNECT, BY_BIND, BY_LISTEN, BY_CONNECT_SEND };
+enum { BY_CONNECT, BY_SENDTO, BY_FASTOPEN, BY_FASTOPEN_CONNECT, BY_BIND, BY_CONNECT_SEND };
 
 static int reach(const void *arg)
 {
@@ -444,6 +444,105 @@ static void bind_is_judged(void **state)
 	assert_int_equal(ev[0].port, 40011);
 	/* May bind, may not connect. */
 	assert_int_equal(try_reach(&box, "127.0.0.1", 40003, SOCK_STREAM, BY_CONNECT), EPERM);
+	close_box(&box);
+}
+
+struct listening {
+	const char *addr;	/* to bind to; NULL: not at all */
+	uint16_t port;
+	int family;
+	int ready;		/* where the port is told, or an errno */
+	int go;
+};
+
+static int listen_inside(const void *arg)
+{
+	const struct listening *l = arg;
+	int fd = socket(l->family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+	struct sockaddr_storage ss = { 0 };
+	socklen_t len = sizeof(ss);
+	uint16_t port = 0;
+	char byte;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (l->addr) {
+		ss = address(l->addr, l->port, &len);
+		if (bind(fd, (void *)&ss, len) < 0)
+			return errno;
+	}
+	len = sizeof(ss);
+	if (listen(fd, 5) < 0 || getsockname(fd, (void *)&ss, &len) < 0)
+		return errno;
+	port = ntohs(((struct sockaddr_in *)&ss)->sin_port);	/* at the same place for both families */
+	if (write(l->ready, &port, sizeof(port)) != sizeof(port) || read(l->go, &byte, 1) < 0)
+		return errno;
+	return 0;
+}
+
+/* 0: a connection from outside gets through to what listens inside; ETIMEDOUT: it does not; else why nothing listens. */
+static int from_outside(const struct box *box, const char *bind_to, uint16_t port, int family, const char *connect_to)
+{
+	struct clone_args args = { .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD };
+	struct timeval half = { .tv_usec = 300000 };
+	int ready[2], go[2], status, ret = 0, fd;
+	struct listening l = { bind_to, port, family, 0, 0 };
+	struct sockaddr_storage ss;
+	socklen_t len;
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe(go), 0);
+	l.ready = ready[1];
+	l.go = go[0];
+	args.cgroup = (uint64_t)pyi_cgroup_v2_fd(box->cgroup);
+	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0) {
+		close(ready[0]);
+		close(go[1]);
+		_exit(listen_inside(&l));
+	}
+	close(ready[1]);
+	close(go[0]);
+	if (read(ready[0], &port, sizeof(port)) == sizeof(port)) {
+		ss = address(connect_to, port, &len);
+		fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &half, sizeof(half));
+		if (connect(fd, (void *)&ss, len) < 0)
+			ret = errno == EINPROGRESS ? ETIMEDOUT : errno;
+		close(fd);
+	}
+	close(go[1]);
+	close(ready[0]);
+	while (waitpid(pid, &status, 0) < 0)
+		;
+	return ret ? ret : WEXITSTATUS(status);
+}
+
+static void listening_without_bind_reaches_nobody(void **state)
+{
+	struct pyi_bpf_event ev[PYI_BPF_EVENTS_MAX];
+	struct box box = { 0 };
+	size_t n;
+
+	need_bpf();
+	add_row(&box, "127.0.0.1", 32, 40100, 40110, B_TCP, false);
+	add_row(&box, "127.0.0.2", 32, 0, 65535, B_TCP, false);
+	open_box(&box);
+	assert_int_equal(from_outside(&box, "127.0.0.1", 40100, AF_INET, "127.0.0.1"), 0);
+	assert_int_equal(from_outside(&box, "::ffff:127.0.0.1", 40101, AF_INET6, "127.0.0.1"), 0);
+	assert_int_equal(from_outside(&box, "127.0.0.2", 0, AF_INET, "127.0.0.2"), 0);
+	assert_int_equal(get_events(&box, ev, &n), 0);
+	assert_int_equal(from_outside(&box, NULL, 0, AF_INET, "127.0.0.1"), ETIMEDOUT);
+	assert_true(get_events(&box, ev, &n) > 0);
+	assert_int_equal(ev[0].op, PYI_BPF_BIND);
+	assert_true(ev[0].port != 0);
+	if (tcp6 >= 0)
+		assert_int_equal(from_outside(&box, NULL, 0, AF_INET6, "::1"), ETIMEDOUT);
+	close_box(&box);
+	memset(&box, 0, sizeof(box));
+	add_row(&box, "0.0.0.0", 0, 0, 65535, B_TCP, false);
+	open_box(&box);
+	assert_int_equal(from_outside(&box, NULL, 0, AF_INET, "127.0.0.1"), 0);
 	close_box(&box);
 }
 
@@ -766,6 +865,7 @@ int main(void)
 		cmocka_unit_test(any_address_is_loopback),
 		cmocka_unit_test(fast_open_is_no_way_around),
 		cmocka_unit_test(bind_is_judged),
+		cmocka_unit_test(listening_without_bind_reaches_nobody),
 		cmocka_unit_test(only_tcp_and_udp_sockets),
 		cmocka_unit_test(nothing_without_net_rules),
 		cmocka_unit_test(devices_are_few),
