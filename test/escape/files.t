@@ -5,7 +5,7 @@
 . "${0%/*}/../cli/lib.sh"
 . "${0%/*}/twin.sh"
 
-mkdir -p granted/inner granted/private other
+mkdir -p granted/inner granted/private other twin
 echo "the public text" >granted/file
 echo "the SECRET text" >granted/private/secret
 echo "the SECRET text" >other/secret
@@ -68,16 +68,16 @@ for attempt in write append truncate open-truncate chmod utime setxattr mmap-wri
 done
 twin "a new file in a read-only grant" --outside "$G/new-outside" --inside "$G/new-inside" --guest "$read_only" create
 ok "is not there" test ! -e granted/new-inside
-twin "a hard link into a writable grant" --args "$G/file $T/other" \
+twin "a hard link into a writable grant" --outside "$G/file $T/twin" --inside "$G/file $T/other" \
 	--want '^refused: (EPERM|EACCES|EXDEV|EROFS|ENOSYS)$' \
 	--guest "--allow-read $G --allow-write $T/other" hard-link
-is "$(cat other/planted-hard-link 2>/dev/null)" "overwrittentext" "the twin outside did write through it"
-rm -f other/planted-hard-link
+is "$(cat twin/planted-hard-link)" "overwrittentext" "the twin outside did write through it"
+rm -f twin/planted-hard-link
 echo "the public text" >granted/file
-twin "a hard link to a file granted read-only beside" --args "$G/file $T/other" \
+twin "a hard link to a file granted read-only beside" --outside "$G/file $T/twin" --inside "$G/file $T/other" \
 	--want '^refused: (EPERM|EACCES|EXDEV|EROFS|ENOSYS)$' \
 	--guest "--allow-read $G/file --allow-write $T/other" hard-link
-rm -f other/planted-hard-link
+rm -f twin/planted-hard-link
 echo "the public text" >granted/file
 inside --allow-read "$G" --allow-write "$T/other" -- exchange "$G/file" "$T/other"
 refused "exchanging a file granted read-only for one of ours" '^refused: (EPERM|EACCES|EXDEV|EROFS|ENOSYS|EINVAL)$'

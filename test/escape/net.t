@@ -168,12 +168,14 @@ else
 	skip "$why" "net rules"
 fi
 
-# Two that see no network see no common one either.
+# Nor does it see who else talks.
 run "$PYISOLATE" run -c 'import os
-try:
-    print(sorted(os.listdir("/sys/class/net")))
-except OSError:
-    print("no /sys")'
-is "$out" "no /sys" "no view of the host's interfaces"
+for path in ("/sys/class/net", "/proc/self/net/tcp", "/proc/self/net/tcp6", "/proc/self/net/unix", "/proc/self/net/dev"):
+    try:
+        print(sorted(os.listdir(path)) if os.path.isdir(path) else open(path).read())
+    except OSError as e:
+        print(e.errno)'
+unlike "$out" "pyisolate-test|eth|$(printf %04X "$tcp1")" "no view of the host's interfaces, connections and sockets"
+contains "$(cat /proc/net/unix /proc/net/dev)" "pyisolate-test" "which the host shows"
 
 done_testing
