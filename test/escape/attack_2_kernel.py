@@ -145,14 +145,7 @@ def personality():
 
 
 def chroot():
-    os.mkdir("/tmp/attack-root.%d" % os.getpid())
-    try:
-        syscall(161, buf("/tmp/attack-root.%d" % os.getpid()))
-    finally:
-        try:
-            os.rmdir("/tmp/attack-root.%d" % os.getpid())
-        except OSError:
-            pass
+    syscall(161, buf("/"))
     return "changed the root"
 
 

@@ -428,7 +428,10 @@ def stop_self():
 def daemon():
     """Outlive the run: fork twice, a new session, no terminal, then write argv[2] (a file) once a while."""
     if os.fork() == 0:
-        os.setsid()
+        try:
+            os.setsid()
+        except OSError:
+            pass
         if os.fork() == 0:
             for s in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 signal.signal(s, signal.SIG_IGN)

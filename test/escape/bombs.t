@@ -29,7 +29,7 @@ timed run "$PYISOLATE" run --pids 32 --timeout 2s --result "$T/r.json" "$attack"
 exits 124 "a fork bomb ends with its time"
 is "$(member r.json reason)" wall_time "and is told apart"
 quickly 12 "all of it ends at once"
-ok "no process of it is left" sh -c '! pgrep -f "attack.py fork-bomb"'
+ok "no process of it is left" sh -c '! pgrep -f "attack.py [f]ork-bomb"'
 timed run "$PYISOLATE" run --pids 8 --timeout 20s -- /bin/sh -c 'f() { f | f & }; f; sleep 1' 2>/dev/null
 quickly 25 "a shell's fork bomb ends"
 

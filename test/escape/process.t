@@ -14,7 +14,13 @@ victim() {
 	victim=$!
 	victims="$victims $victim"
 }
-at_exit 'kill $victims'
+# shellcheck disable=SC2317 # called at the end
+end_victims() {
+	for v in $victims; do
+		kill "$v" 2>/dev/null
+	done
+}
+at_exit end_victims
 alive() { ok "$1" kill -0 "$2"; }
 for attempt in kill queue-signal; do
 	victim
@@ -42,7 +48,13 @@ victim
 run "$PYISOLATE" run "$attack" kill-everyone
 like "$code" '^(0|1|143)$' "kill(-1) ends at the sandbox's edge"
 alive "the victim lives" $victim
-run "$PYISOLATE" run --result "$T/r.json" -c 'import os, signal; os.kill(1, signal.SIGKILL); print("still here")'
+run "$PYISOLATE" run --result "$T/r.json" -c '
+import os, signal
+try:
+    os.kill(1, signal.SIGKILL)
+except OSError:
+    pass
+print("still here")'
 is "$out" "still here" "the sandbox's first process cannot be killed from inside"
 run "$PYISOLATE" run --result "$T/r.json" -c '
 import os, signal
@@ -93,16 +105,15 @@ if has helper:attack || [ -x /bin/sh ]; then
 fi
 exec 7<&- 9<&-
 exec 8</dev/null
-run "$PYISOLATE" run -c 'import os
-n = 0
+run "$PYISOLATE" run -c 'import os, stat
 for fd in range(3, 1024):
     try:
         st = os.fstat(fd)
-        n += 1
-        print(fd, oct(st.st_mode))
+        if not stat.S_ISFIFO(st.st_mode):
+            print(fd, oct(st.st_mode))
     except OSError:
         pass'
-is "$out" "" "the guest has 0, 1, 2 and nothing else of ours that a script can find open"
+is "$out" "" "the guest has 0, 1, 2 and one pipe to the supervisor"
 exec 8<&-
 
 # What it says to the supervisor can be anything: the supervisor must not believe or break.
@@ -134,7 +145,8 @@ run "$PYISOLATE" run -- /usr/bin/env
 lacks "$out" "$SECRET_TOKEN" "nor in a command's environment"
 run "$PYISOLATE" run -c 'print(open("/proc/1/environ").read())'
 lacks "$out" "$SECRET_TOKEN" "nor in /proc/1"
-run "$PYISOLATE" run --env SECRET_TOKEN -c 'import os; print(os.environ.get("SECRET_TOKEN"))'
+printf 'version: 1\nenv: [{pass: SECRET_TOKEN}]\n' >env.yml
+run "$PYISOLATE" run --policy "$T/env.yml" -c 'import os; print(os.environ.get("SECRET_TOKEN"))'
 is "$out" "$SECRET_TOKEN" "unless it is passed on purpose"
 unset SECRET_TOKEN
 
@@ -148,9 +160,9 @@ mkdir in
 chmod 0777 in
 inside --allow-write "$T/in" -- daemon "$T/in/log"
 like "$out" 'succeeded|refused' "a daemon is started inside"
-before=$(wc -l <in/log 2>/dev/null)
+before=$(cat in/log 2>/dev/null | wc -l)
 sleep 0.5
-is "$(wc -l <in/log 2>/dev/null)" "$before" "but ends with the run"
+is "$(cat in/log 2>/dev/null | wc -l)" "$before" "but ends with the run"
 
 # The supervisor dies: so does the guest.
 "$PYISOLATE" run --timeout 60s --allow-write "$T/in" -c '

@@ -51,7 +51,7 @@ is "$(member r.json signal)" 11 "with the signal"
 is "$(find . -name 'core*')" "" "and leaves no core"
 run "$PYISOLATE" run --result "$T/r.json" -c 'import os; os.abort()'
 exits 134 "abort()"
-run "$PYISOLATE" run --result "$T/r.json" -c '
+run "$PYISOLATE" run --memory 64MiB --result "$T/r.json" -c '
 import sys
 sys.setrecursionlimit(10**9)
 def f(): f()
