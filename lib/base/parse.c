@@ -78,8 +78,7 @@ static int parse_decimal(const char *text, struct decimal *ret, const char **ret
 	if (*p == '.') {
 		p++;
 		if (!is_digit(*p))
-			return pyi_err_set(err, EINVAL, "'%.64s' has no digit after the point",
-					   text);
+			return pyi_err_set(err, EINVAL, "'%.64s' has no digit after the point", text);
 		for (; is_digit(*p); p++) {
 			if (++d.decimals > FRACTION_DIGITS_MAX)
 				return pyi_err_set(err, EINVAL, "'%.64s' has more than %d decimals",
@@ -109,9 +108,8 @@ static int unknown_unit(const char *text, const char *name, const struct unit *u
 				   text, names[1]);
 	near = pyi_parse_nearest(name, names, n_names);
 	if (near)
-		return pyi_err_set(err, EINVAL,
-				   "unknown unit '%.32s' in '%.64s', did you mean '%s'?", name,
-				   text, near);
+		return pyi_err_set(err, EINVAL, "unknown unit '%.32s' in '%.64s', did you mean '%s'?",
+				   name, text, near);
 	return pyi_err_set(err, EINVAL, "unknown unit '%.32s' in '%.64s'", name, text);
 }
 
@@ -179,8 +177,7 @@ int pyi_parse_cpu(const char *text, uint32_t *ret_permille, struct pyi_err *err)
 	return 0;
 }
 
-int pyi_parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *ret_value,
-		  struct pyi_err *err)
+int pyi_parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *ret_value, struct pyi_err *err)
 {
 	struct decimal d;
 	const char *rest;
@@ -306,8 +303,7 @@ const char *pyi_format_duration(uint64_t ms, char *buf)
 const char *pyi_format_cpu(uint32_t permille, char *buf)
 {
 	if (permille % 10)
-		snprintf(buf, FORMAT_LEN, "%" PRIu32 ".%" PRIu32 "%%", permille / 10,
-			 permille % 10);
+		snprintf(buf, FORMAT_LEN, "%" PRIu32 ".%" PRIu32 "%%", permille / 10, permille % 10);
 	else
 		snprintf(buf, FORMAT_LEN, "%" PRIu32 "%%", permille / 10);
 	return buf;
