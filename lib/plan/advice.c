@@ -59,10 +59,10 @@ static const struct {
 		"use a kernel with CONFIG_SECCOMP_FILTER",
 	},
 	[PYI_LAYER_PROCESS] = {
-		"no capabilities, no_new_privs, not dumpable, resource limits, own session",
-		"nothing holds a process back",
-		"use Linux 3.5 or newer",
-		"use Linux 3.5 or newer",
+		"no capabilities, no_new_privs, not dumpable, no memory both written and executed, own session",
+		"memory that the guest has written can be executed",
+		"use Linux 6.3 or newer, and let the container call prctl",
+		"use Linux 6.3 or newer, and let the container call prctl",
 	},
 };
 

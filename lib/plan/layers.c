@@ -196,10 +196,11 @@ static void decide_rest(struct pyi_build *b)
 	b->plan->use_seccomp = is_on(b, PYI_LAYER_SECCOMP);
 	/* Programs that compile as they run (node, java) need memory that becomes executable. */
 	b->plan->mdwe = !facts->mdwe.errnum && b->options->guest == PYI_GUEST_PYTHON;
-	set(b, PYI_LAYER_PROCESS, PYI_LAYER_ON, "%s",
-	    b->plan->mdwe	 ? ""
-	    : facts->mdwe.errnum ? "without MDWE: this kernel has none"
-				 : "without MDWE");
+	if (facts->mdwe.errnum && b->options->guest == PYI_GUEST_PYTHON)
+		set_off(b, PYI_LAYER_PROCESS, &facts->mdwe);
+	else
+		set(b, PYI_LAYER_PROCESS, PYI_LAYER_ON, "%s",
+		    b->plan->mdwe ? "" : "without MDWE: programs may compile as they run");
 }
 
 /* What no mode goes without. */

@@ -214,7 +214,8 @@ char pyi_doctor_grade(const struct pyi_facts *facts)
 	else if (!plan->use_landlock || !plan->use_seccomp)
 		grade = 'C';
 	else if (plan->layers[PYI_LAYER_CGROUP].state != PYI_LAYER_ON || facts->bpf_cgroup.errnum ||
-		 !facts->cgroup_v2_dir[0] || (facts->is_root && facts->idmap.errnum))
+		 !facts->cgroup_v2_dir[0] || facts->mdwe.errnum ||
+		 (facts->is_root && facts->idmap.errnum))
 		grade = 'B';
 	pyi_plan_free(plan);
 	return grade;

@@ -57,8 +57,10 @@ static void test_grades(void **state)
 	/* What this version does not use costs nothing. */
 	facts.bpf_lsm.errnum = EPERM;
 	facts.bpf_perf.errnum = EPERM;
-	facts.mdwe.errnum = EINVAL;
 	check_grade(&facts, 'A');
+	facts.mdwe.errnum = EINVAL;
+	check_grade(&facts, 'B');
+	facts.mdwe.errnum = 0;
 	facts.cgroup_pids_dir[0] = '\0';
 	check_grade(&facts, 'B');
 	facts = full_host();
