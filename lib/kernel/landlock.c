@@ -38,15 +38,15 @@ enum { PORT_RULES_MAX = 1024 };
  * REFER moves and links files between two directories that both have it; Landlock itself refuses a move that would
  * give the file more rights than it had. MAKE_CHAR and MAKE_BLOCK are handled and never allowed.
  */
-#define FS_WRITE                                                                                   \
-	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE |                             \
-	 LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |                          \
+#define FS_WRITE                                                          \
+	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE |    \
+	 LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
 	 LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REFER)
-#define FS_SPECIAL                                                                                 \
+#define FS_SPECIAL \
 	(LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SOCK)
 /* What may be allowed on something that is not a directory. */
-#define FS_FILE                                                                                    \
-	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |                              \
+#define FS_FILE                                                       \
+	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | \
 	 LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_IOCTL_DEV)
 
 struct port_set {
@@ -121,7 +121,8 @@ static int allow_file(int ruleset_fd, const char *name, int fd, uint64_t rights,
 	return 0;
 }
 
-static int add_row(int ruleset_fd, const struct pyi_landlock_row *row, uint64_t handled, struct pyi_err *err)
+static int add_row(int ruleset_fd, const struct pyi_landlock_row *row, uint64_t handled,
+		   struct pyi_err *err)
 {
 	_cleanup_fd int fd = open_row(row->path);
 	uint64_t rights = rights_of_row(row);
@@ -130,8 +131,8 @@ static int add_row(int ruleset_fd, const struct pyi_landlock_row *row, uint64_t 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return pyi_err_sys(err, errno, "cannot grant '%s'", row->path);
 	if (row->is_dir != (bool)S_ISDIR(st.st_mode))
-		return pyi_err_set(err, row->is_dir ? ENOTDIR : EISDIR, "cannot grant '%s': it has changed its kind",
-				   row->path);
+		return pyi_err_set(err, row->is_dir ? ENOTDIR : EISDIR,
+				   "cannot grant '%s': it has changed its kind", row->path);
 	if (!row->is_dir)
 		rights &= FS_FILE;
 	/* A device that is granted for writing is used: terminals need their line settings (seccomp has the list). */
@@ -176,7 +177,8 @@ static int add_ports(int ruleset_fd, const struct port_set *set, uint64_t right,
 		if (!(set->bits[port / 8] & 1U << (port % 8)))
 			continue;
 		if (PYI_FAULT(604, EINVAL) || add_rule(ruleset_fd, LANDLOCK_RULE_NET_PORT, &attr) < 0)
-			return pyi_err_sys(err, errno, "cannot grant TCP port %u (landlock_add_rule)", port);
+			return pyi_err_sys(err, errno,
+					   "cannot grant TCP port %u (landlock_add_rule)", port);
 	}
 	return 0;
 }
@@ -188,7 +190,7 @@ static int add_ports(int ruleset_fd, const struct port_set *set, uint64_t right,
 static int ports(const struct pyi_plan *plan, int ruleset_fd, __u64 *handled, struct pyi_err *err)
 {
 	static const struct {
-		uint8_t use;	/* bit of ops_protos */
+		uint8_t use; /* bit of ops_protos */
 		uint64_t right;
 	} kinds[] = {
 		{ 1 << 0, LANDLOCK_ACCESS_NET_CONNECT_TCP },
@@ -211,8 +213,8 @@ static int ports(const struct pyi_plan *plan, int ruleset_fd, __u64 *handled, st
 	return 0;
 }
 
-static int add_rows(const struct pyi_plan *plan, int ruleset_fd, const struct landlock_ruleset_attr *attr,
-		    int exec_fd, struct pyi_err *err)
+static int add_rows(const struct pyi_plan *plan, int ruleset_fd,
+		    const struct landlock_ruleset_attr *attr, int exec_fd, struct pyi_err *err)
 {
 	__u64 unused = 0;
 	int r;

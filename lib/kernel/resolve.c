@@ -45,7 +45,7 @@ struct resolver {
 	size_t cap;
 	size_t links_cap;
 	bool want_idmap;
-	int userns_fd;		/* -1 until it is needed */
+	int userns_fd; /* -1 until it is needed */
 	struct device devices[DEVICES_MAX];
 	size_t n_devices;
 };
@@ -199,17 +199,21 @@ static int check_file_system(const struct pyi_walk *walk, unsigned int access, s
 /* 1: the sandbox has its own of it, nothing to grant. */
 static int check_special(const struct pyi_walk *walk, struct pyi_err *err)
 {
-	static const char *const own[] = { "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom" };
+	static const char *const own[] = { "/dev/null", "/dev/zero", "/dev/full", "/dev/random",
+					   "/dev/urandom" };
 	mode_t mode = walk->st.st_mode;
 
 	if (S_ISREG(mode) || S_ISDIR(mode) || S_ISFIFO(mode))
 		return 0;
 	if (S_ISSOCK(mode))
-		return pyi_err_set(err, EPERM, "'%s' is a socket: no sandbox may connect to Unix sockets", walk->path);
+		return pyi_err_set(err, EPERM,
+				   "'%s' is a socket: no sandbox may connect to Unix sockets",
+				   walk->path);
 	for (size_t i = 0; S_ISCHR(mode) && i < PYI_ARRAY_SIZE(own); i++)
 		if (!strcmp(walk->path, own[i]))
 			return 1;
-	return pyi_err_set(err, EPERM, "'%s' is a device: a sandbox has null, zero, full, random and urandom, no others",
+	return pyi_err_set(err, EPERM,
+			   "'%s' is a device: a sandbox has null, zero, full, random and urandom, no others",
 			   walk->path);
 }
 
@@ -229,7 +233,8 @@ static bool try_idmap(struct resolver *res, const struct pyi_walk *walk)
 		if (pyi_tree_idmap_open(&plan, res->uid, getgid(), &res->userns_fd, &unused) < 0)
 			return false;
 	}
-	tree_fd = (int)syscall(SYS_open_tree, walk->fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	tree_fd = (int)syscall(SYS_open_tree, walk->fd, "",
+			       AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree_fd < 0)
 		return false;
 	attr.userns_fd = (uint64_t)res->userns_fd;
@@ -267,10 +272,10 @@ static int add_grant(struct resolver *res, const struct pyi_fs_rule *rule, unsig
 		.verdict = rule ? rule->verdict : PYI_ALLOW,
 		.access = access,
 		.path = strdup(walk->path),
-		.kind = walk->fd < 0		     ? PYI_PATH_MISSING :
-			S_ISDIR(walk->st.st_mode)    ? PYI_PATH_DIR :
-			S_ISREG(walk->st.st_mode)    ? PYI_PATH_FILE :
-						       PYI_PATH_OTHER,
+		.kind = walk->fd < 0		    ? PYI_PATH_MISSING
+			: S_ISDIR(walk->st.st_mode) ? PYI_PATH_DIR
+			: S_ISREG(walk->st.st_mode) ? PYI_PATH_FILE
+						    : PYI_PATH_OTHER,
 		.was_made = was_made,
 		.exact = !from_glob,
 		.rule = rule,
@@ -290,19 +295,22 @@ static int make_file(struct pyi_walk *walk, struct pyi_err *err)
 	int fd = -1;
 
 	if (!PYI_FAULT(805, ENOSPC))
-		fd = openat(walk->parent_fd, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0666);
+		fd = openat(walk->parent_fd, name,
+			    O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0666);
 	if (fd < 0 || fstat(fd, &walk->st) < 0) {
 		int errnum = errno;
 
 		pyi_close_fd(&fd);
-		return pyi_err_sys(err, errnum, "cannot make '%s' (a write rule for a file that does not exist)",
+		return pyi_err_sys(err, errnum,
+				   "cannot make '%s' (a write rule for a file that does not exist)",
 				   walk->path);
 	}
 	walk->fd = fd;
 	return 0;
 }
 
-static int add_missing(struct resolver *res, const struct pyi_fs_rule *rule, struct pyi_walk *walk, struct pyi_err *err)
+static int add_missing(struct resolver *res, const struct pyi_fs_rule *rule, struct pyi_walk *walk,
+		       struct pyi_err *err)
 {
 	int r;
 
@@ -315,15 +323,17 @@ static int add_missing(struct resolver *res, const struct pyi_fs_rule *rule, str
 	if (!(rule->access & PYI_WRITE))
 		return refuse(rule, pyi_err_set(err, ENOENT, "'%s' does not exist", walk->path), err);
 	if (walk->parent_fd < 0)
-		return refuse(rule, pyi_err_set(err, ENOENT, "'%s' does not exist, nor does its directory", walk->path),
+		return refuse(rule,
+			      pyi_err_set(err, ENOENT,
+					  "'%s' does not exist, nor does its directory", walk->path),
 			      err);
 	r = make_file(walk, err);
 	return r ? refuse(rule, r, err) : add_grant(res, rule, rule->access, walk, true, false, err);
 }
 
 /* One path of a rule, or of the built-in list (rule NULL). */
-static int add_path(struct resolver *res, const struct pyi_fs_rule *rule, unsigned int access, const char *path,
-		    bool from_glob, struct pyi_err *err)
+static int add_path(struct resolver *res, const struct pyi_fs_rule *rule, unsigned int access,
+		    const char *path, bool from_glob, struct pyi_err *err)
 {
 	_cleanup_walk struct pyi_walk walk = PYI_WALK_INIT;
 	bool is_allow = !rule || rule->verdict == PYI_ALLOW;
@@ -461,7 +471,9 @@ int pyi_resolve_paths(const struct pyi_policy *policy, const char *const *extra,
 		      struct pyi_grants *ret_grants, struct pyi_err *err)
 {
 	struct pyi_grants grants = { 0 };
-	struct resolver res = { .uid = getuid(), .grants = &grants, .want_idmap = want_idmap, .userns_fd = -1 };
+	struct resolver res = {
+		.uid = getuid(), .grants = &grants, .want_idmap = want_idmap, .userns_fd = -1
+	};
 	int r = 0;
 
 	for (size_t i = 0; i < policy->n_fs && !r; i++)
@@ -498,7 +510,8 @@ void pyi_resolve_undo(const struct pyi_grants *grants)
 		*slash = '\0';
 		if (pyi_walk(&walk, *dir ? dir : "/", getuid(), NULL, NULL, &unused) < 0 || walk.fd < 0)
 			continue;
-		if (fstatat(walk.fd, slash + 1, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && !st.st_size)
+		if (fstatat(walk.fd, slash + 1, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode) && !st.st_size)
 			(void)unlinkat(walk.fd, slash + 1, 0);
 	}
 }

@@ -36,7 +36,8 @@ static void close_dir(DIR **dir)
 }
 #define _cleanup_dir __attribute__((cleanup(close_dir)))
 
-static int expand(struct expansion *e, const char *shown, const char *rest, unsigned int depth, struct pyi_err *err);
+static int expand(struct expansion *e, const char *shown, const char *rest, unsigned int depth,
+		  struct pyi_err *err);
 
 size_t pyi_glob_fixed_len(const char *pattern)
 {
@@ -50,15 +51,16 @@ size_t pyi_glob_fixed_len(const char *pattern)
 static int found(struct expansion *e, const char *path, struct pyi_err *err)
 {
 	if (++e->n_matches > PYI_GLOB_MATCHES_MAX)
-		return pyi_err_set(err, E2BIG, "'%s' matches more than %d paths: grant the directory instead", e->pattern,
-				   PYI_GLOB_MATCHES_MAX);
+		return pyi_err_set(err, E2BIG,
+				   "'%s' matches more than %d paths: grant the directory instead",
+				   e->pattern, PYI_GLOB_MATCHES_MAX);
 	return e->match(e->data, path, err);
 }
 
 static int too_deep(const struct expansion *e, struct pyi_err *err)
 {
-	return pyi_err_set(err, E2BIG, "'%s' leads through more than %d directories, one in the other", e->pattern,
-			   PYI_GLOB_DEPTH_MAX);
+	return pyi_err_set(err, E2BIG, "'%s' leads through more than %d directories, one in the other",
+			   e->pattern, PYI_GLOB_DEPTH_MAX);
 }
 
 /* "/a" and "b" to "/a/b"; false when it does not fit, which no existing path does not. */
@@ -83,8 +85,9 @@ static int open_dir(struct expansion *e, const char *path, DIR **ret_dir, struct
 		return 0;
 	fd = openat(walk.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ?
-			       pyi_err_sys(err, errno, "cannot open '%s'", path) : 0;
+		return errno == EMFILE || errno == ENFILE || errno == ENOMEM
+			       ? pyi_err_sys(err, errno, "cannot open '%s'", path)
+			       : 0;
 	*ret_dir = fdopendir(fd);
 	if (!*ret_dir) {
 		close(fd);
@@ -105,7 +108,8 @@ static int next_entry(struct expansion *e, DIR *dir, const struct dirent **ret_e
 		if (++e->n_entries > PYI_GLOB_ENTRIES_MAX)
 			return pyi_err_set(err, E2BIG,
 					   "'%s' leads to more than %d directory entries: use a narrower pattern, or "
-					   "grant the directory", e->pattern, PYI_GLOB_ENTRIES_MAX);
+					   "grant the directory",
+					   e->pattern, PYI_GLOB_ENTRIES_MAX);
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
 			return 0;
 	}
@@ -153,8 +157,8 @@ static bool exists(const struct expansion *e, const char *path)
 }
 
 /* One name that fits the component: it matches, or leads on. */
-static int expand_name(struct expansion *e, const char *shown, const char *name, const char *rest, unsigned int depth,
-		       struct pyi_err *err)
+static int expand_name(struct expansion *e, const char *shown, const char *name, const char *rest,
+		       unsigned int depth, struct pyi_err *err)
 {
 	char path[PATH_MAX];
 
@@ -166,7 +170,8 @@ static int expand_name(struct expansion *e, const char *shown, const char *name,
 }
 
 /* `rest` is the pattern from here, with its leading slash; `shown` the path so far, "" for the root. */
-static int expand(struct expansion *e, const char *shown, const char *rest, unsigned int depth, struct pyi_err *err)
+static int expand(struct expansion *e, const char *shown, const char *rest, unsigned int depth,
+		  struct pyi_err *err)
 {
 	size_t len = strcspn(rest + 1, "/");
 	char component[NAME_MAX + 2], name[NAME_MAX + 2];
@@ -198,7 +203,8 @@ static int expand(struct expansion *e, const char *shown, const char *rest, unsi
 	return r;
 }
 
-int pyi_glob_expand(const char *pattern, uid_t uid, pyi_glob_match_fn *match, void *data, struct pyi_err *err)
+int pyi_glob_expand(const char *pattern, uid_t uid, pyi_glob_match_fn *match, void *data,
+		    struct pyi_err *err)
 {
 	struct expansion e = { .pattern = pattern, .uid = uid, .match = match, .data = data };
 	size_t len = pyi_glob_fixed_len(pattern);

@@ -9,9 +9,9 @@
 struct pyi_err;
 
 enum {
-	PYI_GLOB_MATCHES_MAX = 4096,	/* of one pattern */
-	PYI_GLOB_ENTRIES_MAX = 262144,	/* directory entries looked at for one pattern */
-	PYI_GLOB_DEPTH_MAX = 64,	/* directories beneath one '**' */
+	PYI_GLOB_MATCHES_MAX = 4096,   /* of one pattern */
+	PYI_GLOB_ENTRIES_MAX = 262144, /* directory entries looked at for one pattern */
+	PYI_GLOB_DEPTH_MAX = 64,       /* directories beneath one '**' */
 };
 
 /* A path that matches, as the pattern leads to it (symlinks not resolved). 0 or -errno. */
@@ -22,7 +22,8 @@ typedef int pyi_glob_match_fn(void *data, const char *path, struct pyi_err *err)
  * says pyi_policy_path_matches. A '*' steps into symlinks that root or `uid` owns, a '**' into none. Directories that
  * cannot be read have no matches. Errors: E2BIG when a cap is hit, ENOMEM, or what `match` returned.
  */
-int pyi_glob_expand(const char *pattern, uid_t uid, pyi_glob_match_fn *match, void *data, struct pyi_err *err);
+int pyi_glob_expand(const char *pattern, uid_t uid, pyi_glob_match_fn *match, void *data,
+		    struct pyi_err *err);
 
 /* How many bytes of a pattern come before the first component with a wildcard, without the slash; 0 for the root. */
 size_t pyi_glob_fixed_len(const char *pattern);

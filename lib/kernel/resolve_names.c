@@ -83,16 +83,20 @@ static int resolve(const struct pyi_net_rule *rule, struct pyi_resolved_name *na
 	if (r == EAI_MEMORY)
 		return pyi_err_nomem(err);
 	if (r)
-		return pyi_err_set(err, r == EAI_SYSTEM ? errno : r == EAI_AGAIN ? EAGAIN : ENOENT,
-				   "%s%s: cannot find the address of '%s': %s", rule->from.file, line, rule->host,
-				   r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
+		return pyi_err_set(err,
+				   r == EAI_SYSTEM  ? errno
+				   : r == EAI_AGAIN ? EAGAIN
+						    : ENOENT,
+				   "%s%s: cannot find the address of '%s': %s", rule->from.file, line,
+				   rule->host, r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
 	for (const struct addrinfo *ai = list; ai && !r; ai = ai->ai_next)
 		r = add_address(name, ai, err);
 	freeaddrinfo(list);
 	if (r)
 		return pyi_err_add(err, "%s%s", rule->from.file, line);
 	if (!name->n_addrs)
-		return pyi_err_set(err, ENOENT, "%s%s: '%s' has no address", rule->from.file, line, rule->host);
+		return pyi_err_set(err, ENOENT, "%s%s: '%s' has no address", rule->from.file, line,
+				   rule->host);
 	return 0;
 }
 

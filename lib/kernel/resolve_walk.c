@@ -20,14 +20,14 @@
 
 struct walker {
 	struct pyi_walk *walk;
-	const char *asked;	  /* for messages */
+	const char *asked; /* for messages */
 	uid_t uid;
 	pyi_walk_link_fn *on_link;
 	void *data;
 	unsigned int n_links;
-	int fd;			  /* where we are */
-	size_t len;		  /* of walk->path; 0 at the root */
-	char todo[2 * PATH_MAX];  /* what is left, without leading slash */
+	int fd;			 /* where we are */
+	size_t len;		 /* of walk->path; 0 at the root */
+	char todo[2 * PATH_MAX]; /* what is left, without leading slash */
 };
 
 void pyi_walk_release(struct pyi_walk *walk)
@@ -101,7 +101,8 @@ static int go_up(struct walker *w, struct pyi_err *err)
 }
 
 /* link_fd is the link itself, path its real path. What it says comes before what is left. */
-static int follow(struct walker *w, const char *name, int link_fd, const struct stat *st, struct pyi_err *err)
+static int follow(struct walker *w, const char *name, int link_fd, const struct stat *st,
+		  struct pyi_err *err)
 {
 	char target[PATH_MAX], path[PATH_MAX + NAME_MAX + 2], rest[sizeof(w->todo)];
 	ssize_t len;
@@ -109,10 +110,13 @@ static int follow(struct walker *w, const char *name, int link_fd, const struct 
 
 	snprintf(path, sizeof(path), "%s/%s", w->walk->path, name);
 	if (st->st_uid != 0 && st->st_uid != w->uid)
-		return pyi_err_set(err, EPERM, "'%s' is a symlink of user %u: only those of root and of user %u are followed",
-				   path, (unsigned int)st->st_uid, (unsigned int)w->uid);
+		return pyi_err_set(
+			err, EPERM,
+			"'%s' is a symlink of user %u: only those of root and of user %u are followed",
+			path, (unsigned int)st->st_uid, (unsigned int)w->uid);
 	if (++w->n_links > PYI_WALK_LINKS_MAX)
-		return pyi_err_set(err, ELOOP, "'%s' leads through more than %d symlinks", w->asked, PYI_WALK_LINKS_MAX);
+		return pyi_err_set(err, ELOOP, "'%s' leads through more than %d symlinks", w->asked,
+				   PYI_WALK_LINKS_MAX);
 	len = PYI_FAULT(802, EACCES) ? -1 : readlinkat(link_fd, "", target, sizeof(target));
 	if (len < 0)
 		return pyi_err_sys(err, errno, "cannot read the symlink '%s'", path);
@@ -185,16 +189,19 @@ static int step(struct walker *w, const char *name, struct pyi_err *err)
 	return 1;
 }
 
-int pyi_walk(struct pyi_walk *walk, const char *path, uid_t uid, pyi_walk_link_fn *on_link, void *data,
-	     struct pyi_err *err)
+int pyi_walk(struct pyi_walk *walk, const char *path, uid_t uid, pyi_walk_link_fn *on_link,
+	     void *data, struct pyi_err *err)
 {
-	struct walker w = { .walk = walk, .asked = path, .uid = uid, .on_link = on_link, .data = data, .fd = -1 };
+	struct walker w = {
+		.walk = walk, .asked = path, .uid = uid, .on_link = on_link, .data = data, .fd = -1
+	};
 	char name[NAME_MAX + 1];
 	bool is_long;
 	int r;
 
 	if (path[0] != '/' || strlen(path) >= PATH_MAX)
-		return pyi_err_set(err, ENAMETOOLONG, "'%.128s' is not an absolute path of at most %d bytes", path,
+		return pyi_err_set(err, ENAMETOOLONG,
+				   "'%.128s' is not an absolute path of at most %d bytes", path,
 				   PATH_MAX - 1);
 	if (walk_straight(walk, path))
 		return 0;
@@ -204,7 +211,8 @@ int pyi_walk(struct pyi_walk *walk, const char *path, uid_t uid, pyi_walk_link_f
 		return r;
 	r = 1;
 	while (r > 0 && next_component(&w, name, &is_long))
-		r = is_long ? pyi_err_set(err, ENAMETOOLONG, "'%.128s...' is too long", path) : step(&w, name, err);
+		r = is_long ? pyi_err_set(err, ENAMETOOLONG, "'%.128s...' is too long", path)
+			    : step(&w, name, err);
 	if (r > 0 && fstat(w.fd, &walk->st) < 0)
 		r = pyi_err_sys(err, errno, "cannot look at '%s'", path);
 	if (r > 0) {

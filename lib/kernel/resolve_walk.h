@@ -16,10 +16,10 @@ enum { PYI_WALK_LINKS_MAX = 40 };
 typedef int pyi_walk_link_fn(void *data, const char *path, const char *target, struct pyi_err *err);
 
 struct pyi_walk {
-	int fd;			/* O_PATH; -1 when the path does not exist. Owned: pyi_walk_release. */
-	int parent_fd;		/* O_PATH of the directory when only the last component is missing, else -1. Owned. */
-	struct stat st;		/* of fd */
-	char path[PATH_MAX];	/* real: absolute, without symlinks; what is missing is kept as it was written */
+	int fd; /* O_PATH; -1 when the path does not exist. Owned: pyi_walk_release. */
+	int parent_fd; /* O_PATH of the directory when only the last component is missing, else -1. Owned. */
+	struct stat st; /* of fd */
+	char path[PATH_MAX]; /* real: absolute, without symlinks; what is missing is kept as it was written */
 };
 
 #define PYI_WALK_INIT { .fd = -1, .parent_fd = -1 }
@@ -32,7 +32,7 @@ void pyi_walk_release(struct pyi_walk *walk);
  * link on the way to a granted path decides what is granted. At most 40 of them. on_link may be NULL.
  * 0 also when the path does not exist (walk->fd is -1). Errors: EPERM, ELOOP, ENOTDIR, ENAMETOOLONG, EACCES, EMFILE, ...
  */
-int pyi_walk(struct pyi_walk *walk, const char *path, uid_t uid, pyi_walk_link_fn *on_link, void *data,
-	     struct pyi_err *err);
+int pyi_walk(struct pyi_walk *walk, const char *path, uid_t uid, pyi_walk_link_fn *on_link,
+	     void *data, struct pyi_err *err);
 
 #endif

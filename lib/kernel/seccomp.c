@@ -43,8 +43,8 @@
 #define SET_ID_BITS (S_ISUID | S_ISGID)
 
 /* CLONE_NEWTIME shares its bit with the exit signal here and works with clone3 only. */
-#define CLONE_REFUSED                                                                              \
-	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
+#define CLONE_REFUSED                                                                  \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
 	 CLONE_NEWPID | CLONE_NEWNET | CLONE_PARENT | CLONE_PTRACE | CLONE_UNTRACED)
 
 struct build {
@@ -181,7 +181,8 @@ static void check_priority(struct build *b)
 }
 
 /* One kind of internet socket: its type is in the accumulator. */
-static void check_inet_type(struct build *b, uint32_t type, uint32_t protocol, uint32_t refusal, bool allowed)
+static void check_inet_type(struct build *b, uint32_t type, uint32_t protocol, uint32_t refusal,
+			    bool allowed)
 {
 	if (!allowed) {
 		if_equal(b, type, refusal);
@@ -403,7 +404,8 @@ static size_t make_runs(struct run *runs)
 	return n;
 }
 
-int pyi_seccomp_build(const struct pyi_seccomp_spec *spec, struct pyi_seccomp *ret_filter, struct pyi_err *err)
+int pyi_seccomp_build(const struct pyi_seccomp_spec *spec, struct pyi_seccomp *ret_filter,
+		      struct pyi_err *err)
 {
 	struct build b = { .spec = spec, .insns = ret_filter->insns };
 	struct run runs[PYI_SC_LAST + 2];
@@ -418,7 +420,8 @@ int pyi_seccomp_build(const struct pyi_seccomp_spec *spec, struct pyi_seccomp *r
 	emit_tree(&b, runs, 0, n_runs);
 	ret_filter->n = 0;
 	if (b.is_full)
-		return pyi_err_set(err, E2BIG, "the system call filter does not fit into %d instructions",
+		return pyi_err_set(err, E2BIG,
+				   "the system call filter does not fit into %d instructions",
 				   PYI_SECCOMP_MAX);
 	ret_filter->n = b.n;
 	return 0;
@@ -437,6 +440,7 @@ int pyi_seccomp_install(const struct sock_filter *insns, size_t n, struct pyi_er
 	if (rc < 0)
 		return pyi_err_sys(err, errno, "cannot install the system call filter");
 	if (rc > 0)
-		return pyi_err_set(err, ESRCH, "thread %ld cannot be put under the system call filter", rc);
+		return pyi_err_set(err, ESRCH,
+				   "thread %ld cannot be put under the system call filter", rc);
 	return 0;
 }

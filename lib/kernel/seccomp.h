@@ -16,15 +16,15 @@
 
 struct pyi_err;
 
-enum { PYI_SECCOMP_MAX = 1024 };	/* instructions */
+enum { PYI_SECCOMP_MAX = 1024 }; /* instructions */
 
 struct pyi_seccomp_spec {
-	bool exec;		/* execve and execveat; then no memfd_create, which Landlock cannot keep from exec */
-	bool net_tcp;		/* socket(AF_INET or AF_INET6, SOCK_STREAM) and its kin */
+	bool exec; /* execve and execveat; then no memfd_create, which Landlock cannot keep from exec */
+	bool net_tcp; /* socket(AF_INET or AF_INET6, SOCK_STREAM) and its kin */
 	bool net_udp;
-	bool kill;		/* on_violation kill or panic: forbidden calls end the process with SIGSYS */
-	bool make_links;	/* symlink(2): only where Landlock keeps them out of granted directories */
-	bool namespaces;	/* the guest has mount and pid namespaces of its own. Without them what Landlock does
+	bool kill; /* on_violation kill or panic: forbidden calls end the process with SIGSYS */
+	bool make_links; /* symlink(2): only where Landlock keeps them out of granted directories */
+	bool namespaces; /* the guest has mount and pid namespaces of its own. Without them what Landlock does
 				   not cover is refused here: changes of mode, owner, times and xattrs, inotify,
 				   leaving the process group, priorities and affinity of other processes */
 };
@@ -35,7 +35,8 @@ struct pyi_seccomp {
 };
 
 /* Build the filter. Pure. */
-int pyi_seccomp_build(const struct pyi_seccomp_spec *spec, struct pyi_seccomp *ret_filter, struct pyi_err *err);
+int pyi_seccomp_build(const struct pyi_seccomp_spec *spec, struct pyi_seccomp *ret_filter,
+		      struct pyi_err *err);
 
 /*
  * Install it on the calling process, all threads (SECCOMP_FILTER_FLAG_TSYNC); no_new_privs must be set. Its last

@@ -99,8 +99,8 @@ static size_t add_libraries(size_t n)
 			continue;
 		*end = '\0';
 		if (!rows[n - 1].path || strcmp(rows[n - 1].path, path))
-			rows[n++] = (struct pyi_landlock_row){ strdup(path), PYI_READ | PYI_EXEC, true,
-							       false };
+			rows[n++] = (struct pyi_landlock_row){ strdup(path), PYI_READ | PYI_EXEC,
+							       true, false };
 	}
 	return n;
 }
@@ -137,8 +137,9 @@ static int setup(void **state)
 	rows[n++] = (struct pyi_landlock_row){ strdup("/proc/self"), PYI_READ, true, false };
 	rows[n++] = (struct pyi_landlock_row){ strdup("/dev/null"), PYI_READ | PYI_WRITE, false, false };
 	plan.n_landlock = add_libraries(n);
-	net_row.ranges[0] =
-		(struct pyi_net_range){ .port_min = port_yes, .port_max = port_yes, .ops_protos = 1 };
+	net_row.ranges[0] = (struct pyi_net_range){ .port_min = port_yes,
+						    .port_max = port_yes,
+						    .ops_protos = 1 };
 	return 0;
 }
 
@@ -232,20 +233,21 @@ static int act_abstract(void)
 	_cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	memcpy(sun.sun_path + 1, abstract_name, strlen(abstract_name));
-	return result(connect(fd, (struct sockaddr *)&sun,
-			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(abstract_name))));
+	return result(connect(
+		fd, (struct sockaddr *)&sun,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(abstract_name))));
 }
 
 /* ------------------------------------------------------------------------------------------ tests */
 
-#define CHECK(expr, want)                                                                          \
-	do {                                                                                       \
-		int got_ = (expr);                                                                 \
-		if (got_ != (want)) {                                                              \
-			fprintf(stderr, "%s:%d: %s is %d (%s), wanted %d\n", __FILE__, __LINE__,   \
-				#expr, got_, strerror(got_), (want));                              \
-			bad++;                                                                     \
-		}                                                                                  \
+#define CHECK(expr, want)                                                                        \
+	do {                                                                                     \
+		int got_ = (expr);                                                               \
+		if (got_ != (want)) {                                                            \
+			fprintf(stderr, "%s:%d: %s is %d (%s), wanted %d\n", __FILE__, __LINE__, \
+				#expr, got_, strerror(got_), (want));                            \
+			bad++;                                                                   \
+		}                                                                                \
 	} while (0)
 
 /* `inside` false: the twin, where everything must work. */
@@ -366,8 +368,9 @@ static void run_both(int (*fn)(bool))
 
 static void remove_made(void)
 {
-	static const char *const made[] = { "rw/new", "rw2/new", "own/sym", "own/fifo", "rw/stolen", "own/chr",
-					    "own/blk", "rw/sym", "rw/fifo" };
+	static const char *const made[] = { "rw/new",	"rw2/new",   "own/sym",
+					    "own/fifo", "rw/stolen", "own/chr",
+					    "own/blk",	"rw/sym",    "rw/fifo" };
 
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(made); i++)
 		(void)unlink(in_top(made[i]));
@@ -456,9 +459,10 @@ static void test_scopes(void **state)
 	outsider = getpid();
 	snprintf(abstract_name, sizeof(abstract_name), "pyi-%d", (int)outsider);
 	memcpy(sun.sun_path + 1, abstract_name, strlen(abstract_name));
-	assert_int_equal(bind(fd, (struct sockaddr *)&sun,
-			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(abstract_name))),
-			 0);
+	assert_int_equal(
+		bind(fd, (struct sockaddr *)&sun,
+		     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(abstract_name))),
+		0);
 	assert_int_equal(listen(fd, 4), 0);
 	run_both(scope_child);
 }
@@ -490,8 +494,8 @@ static void test_refusals(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refusals), cmocka_unit_test(test_files),
-		cmocka_unit_test(test_exec),	 cmocka_unit_test(test_net),
+		cmocka_unit_test(test_refusals),   cmocka_unit_test(test_files),
+		cmocka_unit_test(test_exec),	   cmocka_unit_test(test_net),
 		cmocka_unit_test(test_many_ports), cmocka_unit_test(test_scopes),
 	};
 

@@ -250,7 +250,8 @@ static void test_missing(void **state)
 	pyi_resolve_undo(&grants);
 
 	/* a later error takes back what an earlier rule made */
-	struct pyi_fs_rule two[2] = { rule(PYI_READ | PYI_WRITE, in_top("d/new")), rule(PYI_READ, in_top("no")) };
+	struct pyi_fs_rule two[2] = { rule(PYI_READ | PYI_WRITE, in_top("d/new")),
+				      rule(PYI_READ, in_top("no")) };
 
 	assert_int_equal(resolve(two, 2), -ENOENT);
 	assert_int_equal(stat(in_top("d/new"), &st), -1);
@@ -337,9 +338,12 @@ static void test_caps(void **state)
 static void test_order(void **state)
 {
 	struct pyi_fs_rule rules[] = {
-		rule(PYI_READ, in_top("d/sub/e.txt")), rule(PYI_READ, in_top("d/sub")),
-		rule(PYI_READ, in_top("d/a.txt")),     rule(PYI_READ | PYI_EXEC, in_top("d")),
-		rule(0, in_top("d/sub-")),	       rule(PYI_READ, in_top("d")),
+		rule(PYI_READ, in_top("d/sub/e.txt")),
+		rule(PYI_READ, in_top("d/sub")),
+		rule(PYI_READ, in_top("d/a.txt")),
+		rule(PYI_READ | PYI_EXEC, in_top("d")),
+		rule(0, in_top("d/sub-")),
+		rule(PYI_READ, in_top("d")),
 	};
 
 	(void)state;
@@ -425,7 +429,8 @@ static struct pyi_net_rule net_rule(char *host)
 static void test_names(void **state)
 {
 	static char localhost[] = "localhost", numeric[] = "127.0.0.1", none[] = "no-such-name.invalid";
-	struct pyi_net_rule rules[] = { net_rule(localhost), net_rule(NULL), net_rule(localhost), net_rule(numeric) };
+	struct pyi_net_rule rules[] = { net_rule(localhost), net_rule(NULL), net_rule(localhost),
+					net_rule(numeric) };
 	struct pyi_policy policy = { .net = rules, .n_net = 4 };
 	static const uint8_t v4[16] = { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 };
 	static const uint8_t v6[16] = { [15] = 1 };
@@ -453,10 +458,12 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain), cmocka_unit_test(test_links),	   cmocka_unit_test(test_foreign_link),
-		cmocka_unit_test(test_missing), cmocka_unit_test(test_globs),	   cmocka_unit_test(test_caps),
-		cmocka_unit_test(test_order), cmocka_unit_test(test_never),	   cmocka_unit_test(test_extra),
-		cmocka_unit_test(test_idmap), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_plain),	     cmocka_unit_test(test_links),
+		cmocka_unit_test(test_foreign_link), cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_globs),	     cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_order),	     cmocka_unit_test(test_never),
+		cmocka_unit_test(test_extra),	     cmocka_unit_test(test_idmap),
+		cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

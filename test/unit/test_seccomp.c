@@ -44,14 +44,15 @@ static const struct pyi_seccomp_spec specs[N_SPECS] = {
 	[SPEC_BARE] = { 0 },
 };
 
-#define ALLOW SECCOMP_RET_ALLOW
-#define KILL SECCOMP_RET_KILL_PROCESS
+#define ALLOW	  SECCOMP_RET_ALLOW
+#define KILL	  SECCOMP_RET_KILL_PROCESS
 #define E(errnum) (SECCOMP_RET_ERRNO | (errnum))
-#define DENY E(EPERM)
-#define HIGH 0x100000000ULL /* what the kernel drops from an int argument */
+#define DENY	  E(EPERM)
+#define HIGH	  0x100000000ULL /* what the kernel drops from an int argument */
 
 /* *ret_steps counts instructions run. */
-static uint32_t run_filter(const struct pyi_seccomp *f, const struct seccomp_data *data, unsigned int *ret_steps)
+static uint32_t run_filter(const struct pyi_seccomp *f, const struct seccomp_data *data,
+			   unsigned int *ret_steps)
 {
 	uint32_t a = 0;
 	size_t pc = 0;
@@ -105,11 +106,11 @@ static void build(unsigned int spec, struct pyi_seccomp *ret_filter)
 struct row {
 	int nr;
 	uint64_t args[6];
-	uint32_t want[N_SPECS];	/* 0 (which is KILL_THREAD, never used): as SPEC_NONE */
+	uint32_t want[N_SPECS]; /* 0 (which is KILL_THREAD, never used): as SPEC_NONE */
 };
 
 #define ANY(action) { [SPEC_NONE] = (action), [SPEC_KILL] = (action) }
-#define REFUSED { [SPEC_NONE] = DENY, [SPEC_KILL] = KILL }
+#define REFUSED	    { [SPEC_NONE] = DENY, [SPEC_KILL] = KILL }
 
 static const struct row rows[] = {
 	{ SYS_read, { 0 }, ANY(ALLOW) },
@@ -192,16 +193,21 @@ static const struct row rows[] = {
 
 	/* sockets */
 	{ SYS_socket, { AF_INET, SOCK_STREAM, 0 }, { DENY, ALLOW, ALLOW, DENY, DENY, KILL, DENY } },
-	{ SYS_socket, { AF_INET6 | HIGH, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP },
+	{ SYS_socket,
+	  { AF_INET6 | HIGH, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP },
 	  { DENY, ALLOW, ALLOW, DENY, DENY, KILL, DENY } },
-	{ SYS_socket, { AF_INET, SOCK_STREAM, IPPROTO_MPTCP },
+	{ SYS_socket,
+	  { AF_INET, SOCK_STREAM, IPPROTO_MPTCP },
 	  { DENY, E(EPROTONOSUPPORT), E(EPROTONOSUPPORT), DENY, DENY, KILL, DENY } },
-	{ SYS_socket, { AF_INET, SOCK_STREAM, IPPROTO_SCTP },
+	{ SYS_socket,
+	  { AF_INET, SOCK_STREAM, IPPROTO_SCTP },
 	  { DENY, E(EPROTONOSUPPORT), E(EPROTONOSUPPORT), DENY, DENY, KILL, DENY } },
 	{ SYS_socket, { AF_INET, SOCK_DGRAM, 0 }, { DENY, ALLOW, DENY, ALLOW, DENY, DENY, DENY } },
-	{ SYS_socket, { AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP },
+	{ SYS_socket,
+	  { AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP },
 	  { DENY, ALLOW, DENY, ALLOW, DENY, DENY, DENY } },
-	{ SYS_socket, { AF_INET, SOCK_DGRAM, IPPROTO_ICMP },
+	{ SYS_socket,
+	  { AF_INET, SOCK_DGRAM, IPPROTO_ICMP },
 	  { DENY, E(EPROTONOSUPPORT), DENY, E(EPROTONOSUPPORT), DENY, DENY, DENY } },
 	{ SYS_socket, { AF_INET, SOCK_RAW, IPPROTO_RAW }, REFUSED },
 	{ SYS_socket, { AF_INET, SOCK_SEQPACKET, 0 }, REFUSED },
@@ -209,7 +215,8 @@ static const struct row rows[] = {
 	{ SYS_socket, { AF_NETLINK, SOCK_RAW, 0 }, ANY(DENY) },
 	{ SYS_socket, { AF_PACKET, SOCK_RAW, 0 }, { [SPEC_NONE] = E(EAFNOSUPPORT), [SPEC_KILL] = KILL } },
 	{ SYS_socket, { AF_VSOCK, SOCK_STREAM, 0 }, { [SPEC_NONE] = E(EAFNOSUPPORT), [SPEC_KILL] = KILL } },
-	{ SYS_socket, { 38 /* AF_ALG */, SOCK_SEQPACKET, 0 },
+	{ SYS_socket,
+	  { 38 /* AF_ALG */, SOCK_SEQPACKET, 0 },
 	  { [SPEC_NONE] = E(EAFNOSUPPORT), [SPEC_KILL] = KILL } },
 	{ SYS_socketpair, { AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0 }, ANY(ALLOW) },
 	{ SYS_socketpair, { AF_UNIX, SOCK_SEQPACKET, 0 }, ANY(ALLOW) },
@@ -312,8 +319,8 @@ static void test_table(void **state)
 			memcpy(data.args, rows[i].args, sizeof(data.args));
 			got = run_filter(&f, &data, &steps);
 			if (got != want)
-				fail_msg("row %zu (call %d), spec %u: %#x, wanted %#x", i, rows[i].nr, s, got,
-					 want);
+				fail_msg("row %zu (call %d), spec %u: %#x, wanted %#x", i,
+					 rows[i].nr, s, got, want);
 		}
 	}
 }
@@ -336,8 +343,9 @@ static void test_other_abis(void **state)
 			assert_int_equal(run_filter(&f, &data, &steps), KILL);
 		}
 	}
-	assert_int_equal(run_filter(&f, &(struct seccomp_data){ .nr = -1, .arch = AUDIT_ARCH_X86_64 }, &steps),
-			 KILL);
+	assert_int_equal(
+		run_filter(&f, &(struct seccomp_data){ .nr = -1, .arch = AUDIT_ARCH_X86_64 }, &steps),
+		KILL);
 }
 
 static void test_short(void **state)
