@@ -43,6 +43,8 @@ for f in test policy man README.md; do
 done
 chmod -R a+rX "$work/bin" "$work/src"
 [ -z "$is_root" ] || chown $user "$work/tap-user"
+# The same CPython outside, for comparison.
+export PYI_CPYTHON="${PYI_CPYTHON:-$("$top/vendor/cpython.sh" "${RUNTIME:-3.13t}" 2>/dev/null)}"
 export PYISOLATE="$work/bin/pyisolate" PYI_HELPERS="$work/bin/helper" PYI_TAP_ROOT="$work"
 
 # family NAME root|user FILE...: one prove run.
@@ -58,7 +60,7 @@ family() {
 		mkdir -p "$dir" && chown $user "$dir"
 		(cd / && setpriv --reuid $user --regid "$(id -g $user)" --clear-groups -- env -i \
 			PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME="$work/tap-user" USER=$user LANG=C.UTF-8 \
-			PYI_AS_USER=1 PYISOLATE="$PYISOLATE" PYI_HELPERS="$PYI_HELPERS" PYI_TAP_ROOT="$PYI_TAP_ROOT" \
+			PYI_AS_USER=1 PYI_CPYTHON="$PYI_CPYTHON" PYISOLATE="$PYISOLATE" PYI_HELPERS="$PYI_HELPERS" PYI_TAP_ROOT="$PYI_TAP_ROOT" \
 			PYI_TAP_DIR="$dir" prove -Q -j2 --exec "sh $work/src/test/tap.sh" "$@" >"$work/prove.log" 2>&1)
 	else
 		dir=$work/tap/$name
@@ -96,7 +98,6 @@ if [ -z "$only" ]; then
 	[ -z "$is_root" ] || family escape root "$work"/src/test/escape/*.t
 	family escape-user user "$work"/src/test/escape/*.t
 	if [ -e "$here/conformance/run.sh" ]; then
-		export PYI_CPYTHON="${PYI_CPYTHON:-$("$top/vendor/cpython.sh" "${RUNTIME:-3.13t}" 2>/dev/null)}"
 		PYI_TEST_TIMEOUT=1500 family conformance root "$work/src/test/conformance/run.sh"
 	fi
 	if [ -n "$is_root" ]; then
