@@ -20,7 +20,7 @@
 #include "plan/plan.h"
 #include "wire/report_msg.h"
 
-enum { FIRST_HIGH_FD = 10 };	/* above every number that has a meaning for the guest */
+enum { FIRST_HIGH_FD = 10 }; /* above every number that has a meaning for the guest */
 
 static const char default_path[] = "/usr/local/bin:/usr/bin:/bin";
 
@@ -64,7 +64,7 @@ static int put(int fd, int number, struct pyi_err *err)
  */
 static int order_fds(struct fds *fds, struct pyi_err *err)
 {
-	int *all[] = { &fds->fail,     &fds->gate, &fds->exec,	 &fds->stdio[0],
+	int *all[] = { &fds->fail,     &fds->gate,     &fds->exec, &fds->stdio[0],
 		       &fds->stdio[1], &fds->stdio[2], &fds->spec, &fds->report };
 	int keep[5], ret = 0;
 	size_t n;
@@ -182,8 +182,11 @@ _Noreturn void pyi_enter_guest(const struct pyi_init *init, int exec_fd, int gat
 {
 	const struct pyi_sandbox_start *start = init->start;
 	char *const guest_argv[] = { (char[]){ PYI_GUEST_ARGV0 }, NULL };
-	struct fds fds = { .spec = start->spec_fd, .report = start->report_fd, .exec = exec_fd,
-			   .gate = gate_fd,	   .fail = fail_fd };
+	struct fds fds = { .spec = start->spec_fd,
+			   .report = start->report_fd,
+			   .exec = exec_fd,
+			   .gate = gate_fd,
+			   .fail = fail_fd };
 	struct pyi_err err = { 0 };
 	int ret;
 
@@ -213,8 +216,10 @@ _Noreturn void pyi_enter_guest(const struct pyi_init *init, int exec_fd, int gat
 	if (!PYI_FAULT(155, ENOMEM))
 		execveat(fds.exec, "", guest_argv, start->plan->env, AT_EMPTY_PATH);
 	if (errno == EACCES)
-		pyi_err_set(&err, EACCES, "user %u may not execute pyisolate itself: make it readable and executable "
-			    "for everyone", start->plan->uid);
+		pyi_err_set(&err, EACCES,
+			    "user %u may not execute pyisolate itself: make it readable and executable "
+			    "for everyone",
+			    start->plan->uid);
 	else
 		pyi_err_sys(&err, errno, "cannot execute pyisolate as the guest");
 	fail(fds.fail, PYI_STATUS_ERROR, &err);

@@ -64,8 +64,8 @@ static void end(pid_t pid, int pidfd)
 		;
 }
 
-int pyi_tree_idmap_open(const struct pyi_plan *plan, unsigned int owner_uid, unsigned int owner_gid, int *ret_fd,
-			struct pyi_err *err)
+int pyi_tree_idmap_open(const struct pyi_plan *plan, unsigned int owner_uid, unsigned int owner_gid,
+			int *ret_fd, struct pyi_err *err)
 {
 	_cleanup_fd int pidfd = -1;
 	struct clone_args args = {
@@ -89,7 +89,8 @@ int pyi_tree_idmap_open(const struct pyi_plan *plan, unsigned int owner_uid, uns
 		snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
 		fd = PYI_FAULT(223, EACCES) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
-			ret = pyi_err_sys(err, errno, "cannot open the user namespace for id-mapped mounts");
+			ret = pyi_err_sys(err, errno,
+					  "cannot open the user namespace for id-mapped mounts");
 	}
 	end(pid, pidfd);
 	if (ret == 0)

@@ -46,10 +46,10 @@ static const char host_name[] = "pyisolate";
 struct state {
 	const struct pyi_init *init;
 	const struct pyi_plan *plan;
-	pid_t supervisor;	/* 0 from inside a pid namespace: what has no pid there is outside */
+	pid_t supervisor; /* 0 from inside a pid namespace: what has no pid there is outside */
 	pid_t guest;
 	int status_fd;
-	int children_fd;	/* /proc/thread-self/children, without namespaces */
+	int children_fd; /* /proc/thread-self/children, without namespaces */
 };
 
 void pyi_init_send(int fd, const struct pyi_status_msg *msg)
@@ -98,7 +98,7 @@ static int tie_to_supervisor(const struct state *state, struct pyi_err *err)
 static int close_inherited(const struct pyi_init *init, struct pyi_err *err)
 {
 	const struct pyi_sandbox_start *start = init->start;
-	int keep[] = { init->status_fd,	 init->self_fd,	   init->idmap_fd,   start->stdio[0],
+	int keep[] = { init->status_fd, init->self_fd,	 init->idmap_fd, start->stdio[0],
 		       start->stdio[1], start->stdio[2], start->spec_fd, start->report_fd };
 	size_t n = pyi_init_sort_fds(keep, PYI_ARRAY_SIZE(keep));
 
@@ -181,17 +181,19 @@ static int prepare(struct state *state, int *ret_exec_fd, struct pyi_err *err)
 static int install_filter(struct pyi_err *err)
 {
 	static const unsigned short allowed[] = {
-		SYS_read,	     SYS_write, SYS_pread64, SYS_rt_sigtimedwait, SYS_restart_syscall,
-		SYS_wait4,	     SYS_kill,	SYS_exit,    SYS_exit_group,
+		SYS_read,  SYS_write, SYS_pread64, SYS_rt_sigtimedwait, SYS_restart_syscall,
+		SYS_wait4, SYS_kill,  SYS_exit,	   SYS_exit_group,
 	};
 	enum { N = PYI_ARRAY_SIZE(allowed) };
 	struct sock_filter insns[N + 6];
 	size_t n = 0;
 
-	insns[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
+	insns[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+						  offsetof(struct seccomp_data, arch));
 	insns[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
 	insns[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-	insns[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	insns[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+						  offsetof(struct seccomp_data, nr));
 	for (size_t i = 0; i < N; i++)
 		insns[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i],
 							  (unsigned char)(N - i), 0);

@@ -15,13 +15,13 @@ struct pyi_status_msg;
 
 struct pyi_init {
 	const struct pyi_sandbox_start *start;
-	bool is_root;		/* started by root, without a user namespace */
-	int theirs[2];		/* the supervisor's ends of the two pipes, which init must not keep open */
-	int go_fd;		/* read end: one byte when the supervisor has written the id maps */
-	int status_fd;		/* write end */
-	int self_fd;		/* our own binary (O_PATH) for Python; -1 for a command */
-	const char *self_path;	/* where it was found; NULL when unknown */
-	int idmap_fd;		/* -1 without */
+	bool is_root;  /* started by root, without a user namespace */
+	int theirs[2]; /* the supervisor's ends of the two pipes, which init must not keep open */
+	int go_fd;     /* read end: one byte when the supervisor has written the id maps */
+	int status_fd; /* write end */
+	int self_fd;   /* our own binary (O_PATH) for Python; -1 for a command */
+	const char *self_path; /* where it was found; NULL when unknown */
+	int idmap_fd;	       /* -1 without */
 };
 
 /* init, from its first instruction to its end. */

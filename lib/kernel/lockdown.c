@@ -15,10 +15,10 @@
 
 enum { CAP_WORDS = 2, CAP_MAX = 64, KERNEL_SIGNALS = 64, KERNEL_SIGSET_BYTES = 8 };
 
-static const unsigned int locked_securebits =
-	SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED |
-	SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
-	SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+static const unsigned int locked_securebits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
+					      SECBIT_NO_SETUID_FIXUP_LOCKED |
+					      SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
+					      SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 
 static bool has_setpcap(const struct __user_cap_data_struct data[CAP_WORDS])
 {
@@ -39,8 +39,8 @@ int pyi_lockdown_bounding(struct pyi_err *err)
 		if (is_set < 0)
 			break; /* past the last one this kernel knows */
 		if (is_set && (PYI_FAULT(301, EPERM) || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0))
-			return pyi_err_sys(err, errno, "cannot drop capability %d from the bounding set",
-					   cap);
+			return pyi_err_sys(err, errno,
+					   "cannot drop capability %d from the bounding set", cap);
 	}
 	if (PYI_FAULT(302, EPERM) || prctl(PR_SET_SECUREBITS, locked_securebits, 0, 0, 0) < 0)
 		return pyi_err_sys(err, errno, "cannot lock the secure bits");
@@ -117,7 +117,8 @@ int pyi_lockdown_not_dumpable(struct pyi_err *err)
 int pyi_lockdown_mdwe(struct pyi_err *err)
 {
 	if (PYI_FAULT(332, EINVAL) || prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) < 0)
-		return pyi_err_sys(err, errno, "cannot refuse writable and executable memory (PR_SET_MDWE)");
+		return pyi_err_sys(err, errno,
+				   "cannot refuse writable and executable memory (PR_SET_MDWE)");
 	return 0;
 }
 
@@ -126,12 +127,15 @@ int pyi_lockdown_rlimits(const struct pyi_rlimit_row *rows, size_t n, struct pyi
 	struct rlimit limit;
 
 	for (size_t i = 0; i < n; i++) {
-		if (PYI_FAULT(340, EINVAL) || getrlimit((__rlimit_resource_t)rows[i].resource, &limit) < 0)
-			return pyi_err_sys(err, errno, "cannot read resource limit %d", rows[i].resource);
+		if (PYI_FAULT(340, EINVAL) ||
+		    getrlimit((__rlimit_resource_t)rows[i].resource, &limit) < 0)
+			return pyi_err_sys(err, errno, "cannot read resource limit %d",
+					   rows[i].resource);
 		if (rows[i].hard < limit.rlim_max)
 			limit.rlim_max = rows[i].hard;
 		limit.rlim_cur = rows[i].soft < limit.rlim_max ? rows[i].soft : limit.rlim_max;
-		if (PYI_FAULT(341, EPERM) || setrlimit((__rlimit_resource_t)rows[i].resource, &limit) < 0)
+		if (PYI_FAULT(341, EPERM) ||
+		    setrlimit((__rlimit_resource_t)rows[i].resource, &limit) < 0)
 			return pyi_err_sys(err, errno, "cannot set resource limit %d", rows[i].resource);
 	}
 	return 0;

@@ -31,8 +31,8 @@ int pyi_lockdown_ids(uid_t uid, gid_t gid, bool keep_groups, struct pyi_err *err
 int pyi_lockdown_capabilities(struct pyi_err *err);
 
 int pyi_lockdown_no_new_privs(struct pyi_err *err);
-int pyi_lockdown_not_dumpable(struct pyi_err *err);	/* exec resets it: call it again after */
-int pyi_lockdown_mdwe(struct pyi_err *err);		/* PR_SET_MDWE(PR_MDWE_REFUSE_EXEC_GAIN); exec resets it */
+int pyi_lockdown_not_dumpable(struct pyi_err *err); /* exec resets it: call it again after */
+int pyi_lockdown_mdwe(struct pyi_err *err); /* PR_SET_MDWE(PR_MDWE_REFUSE_EXEC_GAIN); exec resets it */
 
 /* A row above the hard limit in force is cut to it: what is stricter already stays. */
 int pyi_lockdown_rlimits(const struct pyi_rlimit_row *rows, size_t n, struct pyi_err *err);

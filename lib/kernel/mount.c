@@ -92,8 +92,8 @@ static int make_mount(int fs_fd, uint64_t attrs, int *ret_fd)
 	return 0;
 }
 
-int pyi_mount_tmpfs(uint64_t size_bytes, uint64_t inodes, const char *mode, uint64_t attrs, int *ret_fd,
-		    struct pyi_err *err)
+int pyi_mount_tmpfs(uint64_t size_bytes, uint64_t inodes, const char *mode, uint64_t attrs,
+		    int *ret_fd, struct pyi_err *err)
 {
 	_cleanup_fd int fs_fd = -1;
 	char size[24], count[24];
@@ -104,9 +104,10 @@ int pyi_mount_tmpfs(uint64_t size_bytes, uint64_t inodes, const char *mode, uint
 	if (!PYI_FAULT(207, EPERM))
 		fs_fd = fsopen("tmpfs", FSOPEN_CLOEXEC);
 	if (fs_fd < 0 || PYI_FAULT(208, EINVAL) ||
-	    fsconfig(fs_fd, FSCONFIG_SET_STRING, "size", format_u64(size_bytes, size, sizeof(size)), 0) < 0 ||
-	    fsconfig(fs_fd, FSCONFIG_SET_STRING, "nr_inodes", format_u64(inodes, count, sizeof(count)),
+	    fsconfig(fs_fd, FSCONFIG_SET_STRING, "size", format_u64(size_bytes, size, sizeof(size)),
 		     0) < 0 ||
+	    fsconfig(fs_fd, FSCONFIG_SET_STRING, "nr_inodes",
+		     format_u64(inodes, count, sizeof(count)), 0) < 0 ||
 	    fsconfig(fs_fd, FSCONFIG_SET_STRING, "mode", mode, 0) < 0)
 		return pyi_err_sys(err, errno, "cannot set up a tmpfs");
 	ret = make_mount(fs_fd, attrs, ret_fd);
@@ -134,8 +135,8 @@ int pyi_mount_proc(uint64_t attrs, int *ret_fd, struct pyi_err *err)
 
 int pyi_mount_attach(int mount_fd, int target_fd, struct pyi_err *err)
 {
-	if (PYI_FAULT(211, EPERM) ||
-	    move_mount(mount_fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+	if (PYI_FAULT(211, EPERM) || move_mount(mount_fd, "", target_fd, "",
+						MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
 		return pyi_err_sys(err, errno, "cannot attach the mount");
 	return 0;
 }

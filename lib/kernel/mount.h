@@ -20,8 +20,8 @@ struct pyi_err;
 int pyi_mount_clone(int source_fd, uint64_t attrs, int idmap_fd, int *ret_fd, struct pyi_err *err);
 
 /* A new tmpfs. size_bytes and inodes must not be 0, which would mean no limit. */
-int pyi_mount_tmpfs(uint64_t size_bytes, uint64_t inodes, const char *mode, uint64_t attrs, int *ret_fd,
-		    struct pyi_err *err);
+int pyi_mount_tmpfs(uint64_t size_bytes, uint64_t inodes, const char *mode, uint64_t attrs,
+		    int *ret_fd, struct pyi_err *err);
 
 /* A new proc of this pid namespace, which shows processes only, and only those one may trace. */
 int pyi_mount_proc(uint64_t attrs, int *ret_fd, struct pyi_err *err);

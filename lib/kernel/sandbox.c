@@ -33,8 +33,8 @@ struct starting {
 	const struct pyi_sandbox_start *start;
 	struct pyi_init init;
 	char self_path[PATH_MAX];
-	int go_fd;	/* write end */
-	int status_fd;	/* read end */
+	int go_fd;     /* write end */
+	int status_fd; /* read end */
 };
 
 static int check(const struct pyi_sandbox_start *start, struct pyi_err *err)
@@ -48,7 +48,8 @@ static int check(const struct pyi_sandbox_start *start, struct pyi_err *err)
 	if (plan->guest == PYI_GUEST_COMMAND ? !start->argv || !start->argv[0] : start->spec_fd < 0)
 		return pyi_err_set(err, EINVAL, "there is nothing to execute");
 	if (!plan->use_namespaces && !plan->use_landlock)
-		return pyi_err_set(err, ENOSYS, "neither namespaces nor Landlock: there would be no sandbox");
+		return pyi_err_set(err, ENOSYS,
+				   "neither namespaces nor Landlock: there would be no sandbox");
 	for (int i = 0; i < 3; i++) {
 		if (start->stdio[i] < 0)
 			continue;
@@ -107,7 +108,8 @@ static int open_self(struct starting *starting, struct pyi_err *err)
 		starting->init.self_path = path;
 	}
 	if (raise_fd(&starting->init.self_fd) < 0)
-		return pyi_err_sys(err, errno, "cannot open pyisolate's own binary '%s'", path ? path : "");
+		return pyi_err_sys(err, errno, "cannot open pyisolate's own binary '%s'",
+				   path ? path : "");
 	return 0;
 }
 
@@ -123,7 +125,8 @@ static int prepare(struct starting *starting, struct pyi_err *err)
 	for (size_t i = 0; i < plan->n_ops; i++)
 		need_idmap |= plan->ops[i].kind == PYI_OP_BIND && plan->ops[i].idmap;
 	if (ret == 0 && need_idmap && plan->use_namespaces) {
-		ret = pyi_tree_idmap_open(plan, start->owner_uid, start->owner_gid, &starting->init.idmap_fd, err);
+		ret = pyi_tree_idmap_open(plan, start->owner_uid, start->owner_gid,
+					  &starting->init.idmap_fd, err);
 		if (ret == 0 && raise_fd(&starting->init.idmap_fd) < 0)
 			ret = pyi_err_sys(err, errno, "cannot keep the id map");
 	}
@@ -231,13 +234,15 @@ static int silent_end(const struct pyi_sandbox *sandbox, struct pyi_err *err)
 	while (waitid(P_PID, (id_t)sandbox->pid, &info, WEXITED | WNOWAIT | __WALL) < 0 && errno == EINTR)
 		;
 	if (info.si_code == CLD_EXITED)
-		return pyi_err_set(err, ECHILD, "the sandbox ended while it started (status %d)", info.si_status);
-	return pyi_err_set(err, ECHILD, "the sandbox was ended by signal %d while it started%s", info.si_status,
+		return pyi_err_set(err, ECHILD, "the sandbox ended while it started (status %d)",
+				   info.si_status);
+	return pyi_err_set(err, ECHILD, "the sandbox was ended by signal %d while it started%s",
+			   info.si_status,
 			   info.si_status == SIGKILL ? ": perhaps its memory limit is too small" : "");
 }
 
-static int wait_for_start(struct starting *starting, struct pyi_sandbox *sandbox, int *ret_exec_failed,
-			  struct pyi_err *err)
+static int wait_for_start(struct starting *starting, struct pyi_sandbox *sandbox,
+			  int *ret_exec_failed, struct pyi_err *err)
 {
 	struct pyi_status_msg msg;
 	int ret;

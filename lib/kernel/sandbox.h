@@ -41,14 +41,14 @@ struct pyi_seccomp;
 
 struct pyi_sandbox_start {
 	const struct pyi_plan *plan;
-	struct pyi_cgroup *cgroup;	/* NULL without */
+	struct pyi_cgroup *cgroup; /* NULL without */
 	int landlock_abi;
-	int stdio[3];			/* become 0, 1, 2 of the guest; -1: closed */
-	int spec_fd;			/* Python: the guest spec (memfd), becomes PYI_GUEST_SPEC_FD; -1 for a command */
-	int report_fd;			/* write end of the report pipe, becomes PYI_GUEST_REPORT_FD; -1 for a command */
-	char *const *argv;		/* of a command; NULL for Python */
-	const struct pyi_seccomp *seccomp;	/* installed before a command's exec; NULL for Python, which does it itself */
-	uid_t owner_uid;		/* the invoker's, whom idmapped files belong to */
+	int stdio[3]; /* become 0, 1, 2 of the guest; -1: closed */
+	int spec_fd; /* Python: the guest spec (memfd), becomes PYI_GUEST_SPEC_FD; -1 for a command */
+	int report_fd; /* write end of the report pipe, becomes PYI_GUEST_REPORT_FD; -1 for a command */
+	char *const *argv; /* of a command; NULL for Python */
+	const struct pyi_seccomp *seccomp; /* installed before a command's exec; NULL for Python, which does it itself */
+	uid_t owner_uid; /* the invoker's, whom idmapped files belong to */
 	gid_t owner_gid;
 };
 
@@ -59,10 +59,10 @@ enum { PYI_GUEST_SPEC_FD = 3, PYI_GUEST_REPORT_FD = 4 };
 #define PYI_GUEST_ARGV0 "pyisolate-guest"
 
 struct pyi_sandbox {
-	pid_t pid;		/* init, in the supervisor's pid namespace; not reaped before pyi_sandbox_release */
-	int pidfd;		/* of init: readable when everything is gone */
-	int status_fd;		/* read end: struct pyi_status_msg records; end of file when init is gone */
-	pid_t group;		/* without namespaces: the guest's process group; else 0 */
+	pid_t pid; /* init, in the supervisor's pid namespace; not reaped before pyi_sandbox_release */
+	int pidfd;     /* of init: readable when everything is gone */
+	int status_fd; /* read end: struct pyi_status_msg records; end of file when init is gone */
+	pid_t group;   /* without namespaces: the guest's process group; else 0 */
 };
 
 /*

@@ -25,8 +25,8 @@
 #include "plan/plan.h"
 
 enum {
-	OWN_MAX = 16,		  /* tmpfs mounts of one tree */
-	BYTES_PER_INODE = 4096,	  /* of a private tmpfs: a flood of empty files ends where one of full pages does */
+	OWN_MAX = 16, /* tmpfs mounts of one tree */
+	BYTES_PER_INODE = 4096, /* of a private tmpfs: a flood of empty files ends where one of full pages does */
 	INODES_MIN = 1024,
 	ROOT_PAGES_SPARE = 16,
 };
@@ -38,10 +38,10 @@ enum {
 struct tree {
 	const struct pyi_plan *plan;
 	int idmap_fd;
-	int host_fd;		/* the host's root as the supervisor sees it: where sources are resolved */
-	int own_fd;		/* the tmpfs */
-	int root_fd;		/* what will be "/": the tmpfs, or what was bound over it */
-	dev_t own[OWN_MAX];	/* file systems made here: nothing is created on any other */
+	int host_fd; /* the host's root as the supervisor sees it: where sources are resolved */
+	int own_fd;  /* the tmpfs */
+	int root_fd; /* what will be "/": the tmpfs, or what was bound over it */
+	dev_t own[OWN_MAX]; /* file systems made here: nothing is created on any other */
 	size_t n_own;
 	bool has_mask_dir;
 	bool has_mask_file;
@@ -52,7 +52,8 @@ static const char mask_dir[] = ".masked-directory", mask_file[] = ".masked-file"
 static int check_path(const char *path, struct pyi_err *err)
 {
 	size_t len = path ? strlen(path) : 0;
-	bool is_clean = len > 0 && len < PATH_MAX && path[0] == '/' && (len == 1 || path[len - 1] != '/');
+	bool is_clean = len > 0 && len < PATH_MAX && path[0] == '/' &&
+			(len == 1 || path[len - 1] != '/');
 	const char *p;
 
 	/* No empty component, and none that climbs. */
@@ -128,8 +129,8 @@ static int open_dir(const struct tree *tree, const char *path, size_t len)
 }
 
 /* The parent directory of path (made where it is missing) and the last component. */
-static int open_parent(const struct tree *tree, const char *path, int *ret_fd, const char **ret_leaf,
-		       struct pyi_err *err)
+static int open_parent(const struct tree *tree, const char *path, int *ret_fd,
+		       const char **ret_leaf, struct pyi_err *err)
 {
 	const char *slash = strrchr(path, '/');
 	int fd;
@@ -145,7 +146,8 @@ static int open_parent(const struct tree *tree, const char *path, int *ret_fd, c
 }
 
 /* What a mount is to be put on: made where it is missing and the place is ours. */
-static int open_target(const struct tree *tree, const char *path, bool is_dir, int *ret_fd, struct pyi_err *err)
+static int open_target(const struct tree *tree, const char *path, bool is_dir, int *ret_fd,
+		       struct pyi_err *err)
 {
 	_cleanup_fd int parent_fd = -1;
 	_cleanup_fd int fd = -1;
@@ -190,7 +192,8 @@ static int open_source(const struct tree *tree, const char *path, int *ret_fd, s
 		fd = pyi_sys_openat2(tree->host_fd, path, O_PATH | O_CLOEXEC,
 				     RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 	if (fd < 0 && errno == ELOOP)
-		return pyi_err_set(err, ELOOP, "a part of it became a symlink while the sandbox started");
+		return pyi_err_set(err, ELOOP,
+				   "a part of it became a symlink while the sandbox started");
 	if (fd < 0 || fstat(fd, ret_st) < 0)
 		return pyi_err_sys(err, errno, "cannot open it on the host");
 	*ret_fd = pyi_take_fd(&fd);
@@ -252,7 +255,8 @@ static int do_bind(struct tree *tree, const struct pyi_op *op, struct pyi_err *e
 		return ret;
 	if (op->is_dir != S_ISDIR(st.st_mode))
 		return pyi_err_set(err, ESTALE, "it was replaced while the sandbox started");
-	ret = pyi_mount_clone(source_fd, attrs_of(op->access), op->idmap ? tree->idmap_fd : -1, &mount_fd, err);
+	ret = pyi_mount_clone(source_fd, attrs_of(op->access), op->idmap ? tree->idmap_fd : -1,
+			      &mount_fd, err);
 	if (ret)
 		return ret;
 	ret = open_target(tree, op->path, op->is_dir, &target_fd, err);
@@ -272,7 +276,7 @@ static int do_bind(struct tree *tree, const struct pyi_op *op, struct pyi_err *e
 
 /*
  * A device node of the host. The mount is read-only, which holds for the node's metadata and not for what is written
- * to the device.
+ * to the device. A host without the node (a bare chroot) has none to give.
  */
 static int do_dev(struct tree *tree, const struct pyi_op *op, struct pyi_err *err)
 {
@@ -285,7 +289,7 @@ static int do_dev(struct tree *tree, const struct pyi_op *op, struct pyi_err *er
 
 	ret = open_source(tree, op->source, &source_fd, &st, err);
 	if (ret)
-		return ret;
+		return ret == -ENOENT ? 0 : ret;
 	if (!S_ISCHR(st.st_mode))
 		return pyi_err_set(err, ENODEV, "'%s' is not a character device", op->source);
 	ret = pyi_mount_clone(source_fd, attrs, -1, &mount_fd, err);
@@ -295,7 +299,8 @@ static int do_dev(struct tree *tree, const struct pyi_op *op, struct pyi_err *er
 }
 
 /* A copy of an entry of our tmpfs, sealed, on top of something of the host. */
-static int cover(struct tree *tree, const char *own_name, const char *path, bool is_dir, struct pyi_err *err)
+static int cover(struct tree *tree, const char *own_name, const char *path, bool is_dir,
+		 struct pyi_err *err)
 {
 	_cleanup_fd int source_fd = -1;
 	_cleanup_fd int target_fd = -1;
@@ -378,9 +383,9 @@ static int do_symlink(struct tree *tree, const struct pyi_op *op, struct pyi_err
 		return ret;
 	len = readlinkat(parent_fd, leaf, found, sizeof(found));
 	if (len >= 0) /* granted with the directory it is in */
-		return (size_t)len == strlen(op->text) && memcmp(found, op->text, (size_t)len) == 0 ?
-			       0 :
-			       pyi_err_set(err, EEXIST, "another symlink stands there");
+		return (size_t)len == strlen(op->text) && memcmp(found, op->text, (size_t)len) == 0
+			       ? 0
+			       : pyi_err_set(err, EEXIST, "another symlink stands there");
 	if (errno == ENOENT && !is_own(tree, parent_fd))
 		return pyi_err_set(err, ENOENT, "the symlink is gone from the host");
 	if (PYI_FAULT(240, ENOSPC) || symlinkat(op->text, parent_fd, leaf) < 0)
@@ -403,7 +408,8 @@ static int do_tmpfs(struct tree *tree, const struct pyi_op *op, struct pyi_err *
 	_cleanup_fd int fd = -1;
 	int ret;
 
-	ret = pyi_mount_tmpfs(op->size_bytes, inodes < INODES_MIN ? INODES_MIN : inodes, "1777", attrs, &fd, err);
+	ret = pyi_mount_tmpfs(op->size_bytes, inodes < INODES_MIN ? INODES_MIN : inodes, "1777",
+			      attrs, &fd, err);
 	if (ret == 0)
 		ret = add_own(tree, fd, err);
 	return ret ? ret : attach_new(tree, fd, op->path, err);
@@ -461,7 +467,8 @@ static int make_root(struct tree *tree, struct pyi_err *err)
 			pages += 1 + strlen(plan->ops[i].text) / 4096;
 	}
 	/* Directories take no pages, long symlinks and files do. */
-	ret = pyi_mount_tmpfs(pages * 4096, inodes, "0755", ATTRS_ALWAYS | MOUNT_ATTR_NOEXEC, &tree->own_fd, err);
+	ret = pyi_mount_tmpfs(pages * 4096, inodes, "0755", ATTRS_ALWAYS | MOUNT_ATTR_NOEXEC,
+			      &tree->own_fd, err);
 	if (ret)
 		return ret;
 	tree->root_fd = tree->own_fd;
@@ -502,9 +509,11 @@ static int pivot(int fd, struct pyi_err *err)
 	if (PYI_FAULT(242, EPERM) || fchdir(fd) < 0)
 		return pyi_err_sys(err, errno, "cannot enter the new root");
 	if (PYI_FAULT(243, EINVAL) || pyi_sys_pivot_root(".", ".") < 0)
-		return errno == EINVAL ? pyi_err_set(err, EINVAL, "cannot change the root (pivot_root): is the host's "
-						     "root still an initramfs?") :
-					 pyi_err_sys(err, errno, "cannot change the root (pivot_root)");
+		return errno == EINVAL
+			       ? pyi_err_set(err, EINVAL,
+					     "cannot change the root (pivot_root): is the host's "
+					     "root still an initramfs?")
+			       : pyi_err_sys(err, errno, "cannot change the root (pivot_root)");
 	if (PYI_FAULT(244, EPERM) || umount2(".", MNT_DETACH) < 0)
 		return pyi_err_sys(err, errno, "cannot detach the old root");
 	return 0;
@@ -548,9 +557,9 @@ static int build(struct tree *tree, struct pyi_err *err)
 	const struct pyi_plan *plan = tree->plan;
 	int ret;
 
-	ret = pyi_mount_make_private(err);
+	ret = leave_chroot(tree, err);
 	if (ret == 0)
-		ret = leave_chroot(tree, err);
+		ret = pyi_mount_make_private(err);
 	if (ret == 0)
 		ret = make_root(tree, err);
 	for (size_t i = 0; ret == 0 && i < plan->n_ops; i++) {
@@ -568,7 +577,9 @@ static int build(struct tree *tree, struct pyi_err *err)
 
 int pyi_tree_build(const struct pyi_plan *plan, int idmap_fd, struct pyi_err *err)
 {
-	struct tree tree = { .plan = plan, .idmap_fd = idmap_fd, .host_fd = -1, .own_fd = -1, .root_fd = -1 };
+	struct tree tree = {
+		.plan = plan, .idmap_fd = idmap_fd, .host_fd = -1, .own_fd = -1, .root_fd = -1
+	};
 	mode_t old_umask = umask(0);
 	int ret = build(&tree, err);
 

@@ -6,6 +6,7 @@
 #include "test/unit/sandbox_fixture.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -14,14 +15,17 @@ static void test_identity(void **state)
 {
 	struct fixture f = fixture_new();
 
-	assert_int_equal(fixture_sh(&f, "id -u; id -g; id -G; umask; pwd; hostname; echo $0 $$ $FOO"), 0);
-	assert_string_equal(f.out, "60001\n60002\n60002\n0022\n/tmp\npyisolate\nsh 2 bar\n");
-	assert_int_equal(fixture_sh(&f, "grep -E '^(Cap|NoNewPrivs|Uid|Gid|Groups|SigBlk|SigIgn)' /proc/self/status"),
+	assert_int_equal(fixture_sh(&f, "id -u; id -g; id -G; umask; pwd; hostname; echo $0 $$ $FOO"),
 			 0);
-	assert_string_equal(f.out, "Uid:\t60001\t60001\t60001\t60001\nGid:\t60002\t60002\t60002\t60002\n"
-				   "Groups:\t \nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"
-				   "CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"
-				   "CapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\n");
+	assert_string_equal(f.out, "60001\n60002\n60002\n0022\n/tmp\npyisolate\nsh 2 bar\n");
+	assert_int_equal(
+		fixture_sh(&f, "grep -E '^(Cap|NoNewPrivs|Uid|Gid|Groups|SigBlk|SigIgn)' /proc/self/status"),
+		0);
+	assert_string_equal(f.out,
+			    "Uid:\t60001\t60001\t60001\t60001\nGid:\t60002\t60002\t60002\t60002\n"
+			    "Groups:\t \nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"
+			    "CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"
+			    "CapBnd:\t0000000000000000\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\n");
 	fixture_end(&f);
 }
 
@@ -30,12 +34,15 @@ static void test_tree_holds_only_grants(void **state)
 	struct fixture f = fixture_new();
 
 	assert_int_equal(fixture_sh(&f, "ls -A / /dev; cat /etc/hosts"), 0);
-	assert_string_equal(f.out, "/:\nbin\ndev\netc\nlib\nlib64\nproc\ntmp\nusr\n\n/dev:\nnull\nurandom\nzero\nours\n");
+	assert_string_equal(
+		f.out,
+		"/:\nbin\ndev\netc\nlib\nlib64\nproc\ntmp\nusr\n\n/dev:\nnull\nurandom\nzero\nours\n");
 	/* No mount of the host is left, not even detached or hidden below another one. */
 	assert_int_equal(fixture_sh(&f, "cut -d' ' -f5 /proc/self/mountinfo | sort | tr '\\n' ' '"), 0);
 	assert_string_equal(f.out, "/ /dev/null /dev/urandom /dev/zero /proc /tmp /usr ");
 	assert_int_not_equal(fixture_sh(&f, "ls /proc/1/root/"), 0);
-	assert_int_equal(fixture_sh(&f, "cd ../../../../..; ls -d root var home 2>/dev/null | wc -l"), 0);
+	assert_int_equal(fixture_sh(&f, "cd ../../../../..; ls -d root var home 2>/dev/null | wc -l"),
+			 0);
 	assert_string_equal(f.out, "0\n");
 	fixture_end(&f);
 }
@@ -88,7 +95,8 @@ static void test_descriptors(void **state)
 	assert_string_equal(f.out, "0 1 2 3\n"); /* 3: the shell's own, of the directory */
 	f.start.stdio[0] = -1;
 	f.start.stdio[2] = -1;
-	assert_int_equal(fixture_sh(&f, "[ -e /proc/$$/fd/0 ] || [ -e /proc/$$/fd/2 ] || echo closed"), 0);
+	assert_int_equal(
+		fixture_sh(&f, "[ -e /proc/$$/fd/0 ] || [ -e /proc/$$/fd/2 ] || echo closed"), 0);
 	assert_string_equal(f.out, "closed\n");
 	close(leak);
 	close(77);
@@ -102,14 +110,17 @@ static void test_descriptors(void **state)
 static void test_exit_and_signals(void **state)
 {
 	struct fixture f = fixture_new();
-	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGXCPU };
+	static const int signals[] = { SIGHUP,	SIGINT,	 SIGQUIT,  SIGTERM,
+				       SIGUSR1, SIGUSR2, SIGWINCH, SIGXCPU };
 	char script[160], expected[16];
 
 	assert_int_equal(fixture_sh(&f, "exit 42"), 42 << 8);
 	assert_int_equal(fixture_sh(&f, "kill -SEGV $$") & 0x7f, SIGSEGV);
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(signals); i++) {
-		snprintf(script, sizeof(script), "trap 'echo got %d; exit 7' %d; echo ready; "
-			 "while :; do sleep 0.02; done", signals[i], signals[i]);
+		snprintf(script, sizeof(script),
+			 "trap 'echo got %d; exit 7' %d; echo ready; "
+			 "while :; do sleep 0.02; done",
+			 signals[i], signals[i]);
 		snprintf(expected, sizeof(expected), "got %d\n", signals[i]);
 		assert_int_equal(fixture_begin(&f, script), 0);
 		fixture_expect_line(&f, "ready\n");
@@ -146,15 +157,17 @@ static void test_orphans_end_with_the_guest(void **state)
 	struct fixture f = fixture_new();
 
 	/* The pipe's end of file comes only when every holder is gone. */
-	assert_int_equal(fixture_sh(&f, "(setsid sleep 100 &) ; (setsid sh -c 'sleep 100 & sleep 100' &); sleep 0.1; exit 3"),
-			 3 << 8);
+	assert_int_equal(
+		fixture_sh(&f, "(setsid sleep 100 &) ; (setsid sh -c 'sleep 100 & sleep 100' &); sleep 0.1; exit 3"),
+		3 << 8);
 	fixture_end(&f);
 }
 
 static void test_exec_failures(void **state)
 {
 	struct fixture f = fixture_new();
-	char *missing[] = { S("no-such-program"), NULL }, *denied[] = { S("/usr"), NULL }, *empty[] = { S(""), NULL };
+	char *missing[] = { S("no-such-program"), NULL }, *denied[] = { S("/usr"), NULL },
+	     *empty[] = { S(""), NULL };
 
 	f.start.argv = missing;
 	assert_int_equal(fixture_start(&f), -ENOENT);
@@ -189,7 +202,8 @@ static void test_death_of_the_supervisor(void **state)
 
 			close(ends[0]);
 			f.start.stdio[1] = ends[1];
-			f.start.argv = (char *[]){ S("sh"), S("-c"), S("echo; sleep 100 & setsid sleep 100"), NULL };
+			f.start.argv = (char *[]){ S("sh"), S("-c"),
+						   S("echo; sleep 100 & setsid sleep 100"), NULL };
 			fixture_start(&f);
 			for (;;)
 				pause();
@@ -208,8 +222,12 @@ static void test_death_of_the_supervisor(void **state)
 
 static void bind_op(struct fixture *f, const char *path, unsigned int access, bool is_dir, bool idmap)
 {
-	fixture_op(f, (struct pyi_op){ .kind = PYI_OP_BIND, .path = S(path), .source = S(path),
-				       .access = access, .is_dir = is_dir, .idmap = idmap });
+	fixture_op(f, (struct pyi_op){ .kind = PYI_OP_BIND,
+				       .path = S(path),
+				       .source = S(path),
+				       .access = access,
+				       .is_dir = is_dir,
+				       .idmap = idmap });
 }
 
 static void check_idmap(const char *base)
@@ -228,7 +246,8 @@ static void check_idmap(const char *base)
 		 base);
 	assert_int_equal(fixture_sh(&f, script), 0);
 	/* Others' files have no owner the guest could be, and are not its to write even where anyone may. */
-	assert_string_equal(f.out, "mine\n60001 60002\n60001 60002\n60001 60002\n65534 65534\npublic\n60001\n");
+	assert_string_equal(
+		f.out, "mine\n60001 60002\n60001 60002\n60001 60002\n65534 65534\npublic\n60001\n");
 	snprintf(path, sizeof(path), "%s/new", base);
 	assert_int_equal(stat(path, &st), 0);
 	assert_true(st.st_uid == 0 && st.st_gid == 0 && (st.st_mode & 07777) == 0600);
@@ -243,8 +262,8 @@ static void check_idmap(const char *base)
 	f.n_extra = 0;
 	snprintf(path, sizeof(path), "%s/mine", base);
 	bind_op(&f, path, PYI_READ, false, true);
-	snprintf(script, sizeof(script), "ls -A %s; cat %s/mine; echo x >>%s/mine; chmod 666 %s/mine", base, base,
-		 base, base);
+	snprintf(script, sizeof(script), "ls -A %s; cat %s/mine; echo x >>%s/mine; chmod 666 %s/mine",
+		 base, base, base, base);
 	assert_int_equal(fixture_sh(&f, script), 1 << 8);
 	assert_string_equal(f.out, "mine\nmine\nmore\n");
 
@@ -297,8 +316,10 @@ static void test_mounts_below(void **state)
 	assert_string_equal(f.out, "inside\n2\n");
 	f.n_extra = 0;
 	bind_op(&f, base, PYI_READ | PYI_WRITE, true, false);
-	snprintf(script, sizeof(script), "cp /bin/true %s/t; %s/t; echo $?; "
-		 "grep -c -E ' %s(/sub)? rw,nosuid,nodev,noexec' /proc/self/mountinfo", sub, sub, base);
+	snprintf(script, sizeof(script),
+		 "cp /bin/true %s/t; %s/t; echo $?; "
+		 "grep -c -E ' %s(/sub)? rw,nosuid,nodev,noexec' /proc/self/mountinfo",
+		 sub, sub, base);
 	assert_int_equal(fixture_sh(&f, script), 0);
 	assert_string_equal(f.out, "126\n2\n");
 
@@ -328,7 +349,8 @@ static void check_masks(struct fixture *f, const char *base)
 	fixture_op(f, (struct pyi_op){ .kind = PYI_OP_MASK_FILE, .path = file });
 	snprintf(script, sizeof(script),
 		 "cd %s; ls secret; ls secret/x; cat secret/x; cat key; echo y >key; chmod 777 secret key; rm key; "
-		 "rmdir secret; mv key k2; mv secret s2; ln key k3; touch secret/z; umount secret; ls; ls -A /", base);
+		 "rmdir secret; mv key k2; mv secret s2; ln key k3; touch secret/z; umount secret; ls; ls -A /",
+		 base);
 	assert_int_equal(fixture_sh(f, script), 0);
 	assert_string_equal(f->out, "key\nsecret\nbin\ndev\netc\nlib\nlib64\nproc\ntmp\nusr\nvar\n");
 }
@@ -382,11 +404,13 @@ static void test_files_and_links(void **state)
 
 	/* Nothing is ever created in a directory of the host. */
 	for (int kind = 0; kind < 5; kind++) {
-		static const enum pyi_op_kind kinds[] = { PYI_OP_FILE, PYI_OP_SYMLINK, PYI_OP_DIR, PYI_OP_TMPFS,
-							  PYI_OP_MASK_FILE };
+		static const enum pyi_op_kind kinds[] = { PYI_OP_FILE, PYI_OP_SYMLINK, PYI_OP_DIR,
+							  PYI_OP_TMPFS, PYI_OP_MASK_FILE };
 
 		f.n_extra = 1;
-		fixture_op(&f, (struct pyi_op){ .kind = kinds[kind], .path = missing, .text = S("x"),
+		fixture_op(&f, (struct pyi_op){ .kind = kinds[kind],
+						.path = missing,
+						.text = S("x"),
 						.size_bytes = 4096 });
 		assert_true(fixture_start(&f) < 0);
 		assert_int_equal(access(missing, F_OK), -1);
@@ -431,7 +455,8 @@ static void test_swapped_paths(void **state)
 	bind_op(&f, "/usr/../etc", PYI_READ, true, false);
 	assert_true(fixture_start(&f) < 0);
 	f.n_extra = 0;
-	fixture_op(&f, (struct pyi_op){ .kind = PYI_OP_DEV, .path = S("/dev/x"), .source = S("/etc/passwd") });
+	fixture_op(&f, (struct pyi_op){
+			       .kind = PYI_OP_DEV, .path = S("/dev/x"), .source = S("/etc/passwd") });
 	assert_int_equal(fixture_start(&f), -ENODEV);
 	f.n_extra = 0;
 	fixture_op(&f, (struct pyi_op){ .kind = PYI_OP_TMPFS, .path = S("/x") });
@@ -449,9 +474,10 @@ static void test_whole_host_as_root(void **state)
 	bind_op(&f, "/", PYI_READ | PYI_EXEC, true, false);
 	fixture_op(&f, (struct pyi_op){ .kind = PYI_OP_PROC, .path = S("/proc") });
 	fixture_op(&f, (struct pyi_op){ .kind = PYI_OP_TMPFS, .path = S("/tmp"), .size_bytes = 1 << 20 });
-	assert_int_equal(fixture_sh(&f, "[ -r /etc/passwd ] && touch /var/tmp/x; ls /proc | grep -c '^[0-9]'; "
-					"ls /tmp; echo x >/tmp/x && cat /tmp/x; awk '$5==\"/\"' /proc/self/mountinfo | wc -l"),
-			 0);
+	assert_int_equal(
+		fixture_sh(&f, "[ -r /etc/passwd ] && touch /var/tmp/x; ls /proc | grep -c '^[0-9]'; "
+			       "ls /tmp; echo x >/tmp/x && cat /tmp/x; awk '$5==\"/\"' /proc/self/mountinfo | wc -l"),
+		0);
 	assert_string_equal(f.out, "3\nx\n1\n");
 	fixture_end(&f);
 }
@@ -489,14 +515,18 @@ static void check_without_namespaces(struct fixture *f)
 
 	no_namespaces(f);
 	snprintf(expected, sizeof(expected), "%u\nsh\n", f->plan.uid);
-	assert_int_equal(fixture_sh(f, "id -u; cat /etc/passwd; ls /root; touch /var/tmp/pyi-x; "
-				       "grep -E '^Cap(Eff|Prm)' /proc/self/status | grep -v 0000000000000000; echo $0"),
-			 0);
+	assert_int_equal(
+		fixture_sh(f, "id -u; cat /etc/passwd; ls /root; touch /var/tmp/pyi-x; "
+			      "grep -E '^Cap(Eff|Prm)' /proc/self/status | grep -v 0000000000000000; echo $0"),
+		0);
 	assert_string_equal(f->out, expected);
-	assert_int_equal(fixture_sh(f, "(sleep 100 &); (setsid sleep 100 &); sleep 0.1; exit 5"), 5 << 8);
+	assert_int_equal(fixture_sh(f, "(sleep 100 &); (setsid sleep 100 &); sleep 0.1; exit 5"),
+			 5 << 8);
 	assert_int_equal(fixture_sh(f, "kill -9 $PPID; echo still here"), 0);
 	assert_string_equal(f->out, "still here\n"); /* Landlock's scope for signals */
-	assert_int_equal(fixture_begin(f, "trap 'echo got; exit 7' INT; echo ready; while :; do sleep 0.02; done"), 0);
+	assert_int_equal(
+		fixture_begin(f, "trap 'echo got; exit 7' INT; echo ready; while :; do sleep 0.02; done"),
+		0);
 	fixture_expect_line(f, "ready\n");
 	assert_int_equal(pyi_sandbox_signal(&f->sandbox, SIGINT), 0);
 	assert_int_equal(fixture_finish(f), 7 << 8);
@@ -528,7 +558,8 @@ static void test_supervisor_death_without_namespaces(void **state)
 		close(ends[0]);
 		no_namespaces(&f);
 		f.start.stdio[1] = ends[1];
-		f.start.argv = (char *[]){ S("sh"), S("-c"), S("(setsid sleep 100 &); sleep 100 & echo; wait"), NULL };
+		f.start.argv = (char *[]){ S("sh"), S("-c"),
+					   S("(setsid sleep 100 &); sleep 100 & echo; wait"), NULL };
 		fixture_start(&f);
 		for (;;)
 			pause();
@@ -552,10 +583,12 @@ static void ordinary_user(void **state)
 					"touch /x /usr/x /etc/x; chmod 777 / /etc; mkdir /tmp/d && echo x >/tmp/d/x; "
 					"cut -d' ' -f5 /proc/self/mountinfo | sort | tr '\\n' ' '"),
 			 0);
-	assert_string_equal(f.out, "65534\n65534\n     65534      65534          1\n     65534      65534          1\n"
-				   "CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000000\n"
-				   "bin\ndev\netc\nlib\nlib64\nproc\ntmp\nusr\n"
-				   "/ /dev/null /dev/urandom /dev/zero /proc /tmp /usr ");
+	assert_string_equal(
+		f.out,
+		"65534\n65534\n     65534      65534          1\n     65534      65534          1\n"
+		"CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000000\n"
+		"bin\ndev\netc\nlib\nlib64\nproc\ntmp\nusr\n"
+		"/ /dev/null /dev/urandom /dev/zero /proc /tmp /usr ");
 	assert_int_equal(fixture_sh(&f, "kill -9 1; cat /proc/1/environ; echo here"), 0);
 	assert_string_equal(f.out, "here\n");
 	make_secrets(base, 65534);
@@ -571,10 +604,123 @@ static void ordinary_user(void **state)
 
 static void test_ordinary_user(void **state)
 {
-	fixture_as_user(65534, ordinary_user);
+	fixture_in_child(fixture_become_user, ordinary_user);
 }
 
-static void test_not_a_tree_of_roots(void **state)
+/* A supervisor in a plain directory that it was put into with chroot(2), which no pivot_root could leave. */
+static char chroot_base[] = "/var/tmp/pyi-test-XXXXXX";
+
+static int enter_chroot(void)
+{
+	static const char *const dirs[] = { "/usr", "/proc", "/dev" };
+	static const char *const links[] = { "/bin", "/lib", "/lib64" };
+	char path[64], target[64] = "";
+
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL))
+		return -1;
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s%s", chroot_base, dirs[i]);
+		if (mkdir(path, 0755) || mount(dirs[i], path, NULL, MS_BIND | MS_REC, NULL))
+			return -1;
+		snprintf(path, sizeof(path), "%s%s", chroot_base, links[i]);
+		if (readlink(links[i], target, sizeof(target) - 1) > 0 && symlink(target, path))
+			return -1;
+		memset(target, 0, sizeof(target));
+	}
+	return chroot(chroot_base) || chdir("/");
+}
+
+static void in_chroot(void **state)
+{
+	struct fixture f = fixture_new();
+
+	assert_int_equal(
+		fixture_sh(&f, "ls -A /; ls -A /..; cut -d' ' -f5 /proc/self/mountinfo | sort | tr '\\n' ' '"),
+		0);
+	assert_string_equal(f.out, "bin\ndev\netc\nlib\nlib64\nproc\ntmp\nusr\n"
+				   "bin\ndev\netc\nlib\nlib64\nproc\ntmp\nusr\n"
+				   "/ /dev/null /dev/urandom /dev/zero /proc /tmp /usr ");
+	fixture_end(&f);
+}
+
+static void test_in_chroot(void **state)
+{
+	assert_non_null(mkdtemp(chroot_base));
+	fixture_in_child(enter_chroot, in_chroot);
+	fixture_remove(chroot_base);
+}
+
+static int close_stdio(void)
+{
+	return close(0) || close(1);
+}
+
+/* A supervisor without stdin and stdout: its own pipes must not become the guest's. */
+static void without_stdio(void **state)
+{
+	struct fixture f = fixture_new();
+
+	f.start.stdio[0] = -1;
+	f.start.stdio[1] = -1;
+	assert_int_equal(fixture_start(&f), 0);
+	pyi_sandbox_release(&f.sandbox);
+	f.start.stdio[1] = STDOUT_FILENO;
+	assert_int_equal(
+		fixture_sh(&f, "for i in 0 3 4 5 6 7 8 9; do [ -e /proc/$$/fd/$i ] && echo $i; done; echo x"),
+		0);
+	assert_string_equal(f.out, "x\n");
+}
+
+static void test_without_stdio(void **state)
+{
+	fixture_in_child(close_stdio, without_stdio);
+}
+
+/* What init keeps: three pipe ends, no file of the guest, a filter, no capability. */
+static void test_init_is_locked_down(void **state)
+{
+	struct fixture f = fixture_new();
+	char path[64], line[256];
+	FILE *file;
+	DIR *dir;
+	int n_fds = 0, n_good = 0;
+
+	assert_int_equal(fixture_begin(&f, "echo ready; read x"), 0);
+	fixture_expect_line(&f, "ready\n");
+	snprintf(path, sizeof(path), "/proc/%d/fd", f.sandbox.pid);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while (readdir(dir))
+		n_fds++;
+	closedir(dir);
+	assert_int_equal(n_fds, 2 + 3);
+	snprintf(path, sizeof(path), "/proc/%d/status", f.sandbox.pid);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file)) {
+		static const char *const good[] = {
+			"Uid:\t60001\t60001\t60001\t60001\n",
+			"Gid:\t60002\t60002\t60002\t60002\n",
+			"CapInh:\t0000000000000000\n",
+			"CapPrm:\t0000000000000000\n",
+			"CapEff:\t0000000000000000\n",
+			"CapBnd:\t0000000000000000\n",
+			"CapAmb:\t0000000000000000\n",
+			"NoNewPrivs:\t1\n",
+			"Seccomp:\t2\n",
+		};
+
+		for (size_t i = 0; i < PYI_ARRAY_SIZE(good); i++)
+			n_good += strcmp(line, good[i]) == 0;
+	}
+	fclose(file);
+	assert_int_equal(n_good, 9);
+	fixture_input(&f, "\n");
+	assert_int_equal(fixture_finish(&f), 0);
+	fixture_end(&f);
+}
+
+static void test_no_layer_at_all(void **state)
 {
 	struct fixture f = fixture_new();
 
@@ -600,7 +746,8 @@ static int run_everything(struct fixture *f, const char *base)
 	fixture_op(f, (struct pyi_op){ .kind = PYI_OP_MASK_DIR, .path = S("/x/y/z") });
 	fixture_op(f, (struct pyi_op){ .kind = PYI_OP_SYMLINK, .path = S("/x/link"), .text = S("y") });
 	f->plan.own_netns = true;
-	f->plan.rlimits = (struct pyi_rlimit_row[]){ { RLIMIT_NOFILE, 32, 32 }, { RLIMIT_NPROC, 50, 50 } };
+	f->plan.rlimits = (struct pyi_rlimit_row[]){ { RLIMIT_NOFILE, 32, 32 },
+						     { RLIMIT_NPROC, 50, 50 } };
 	f->plan.n_rlimits = 2;
 	return fixture_sh(f, "ulimit -n; cat /*/*/*/secret/x");
 }
@@ -661,7 +808,7 @@ static void user_fault_points(void **state)
 
 static void test_fault_points_of_a_user(void **state)
 {
-	fixture_as_user(65534, user_fault_points);
+	fixture_in_child(fixture_become_user, user_fault_points);
 }
 #endif
 
@@ -690,7 +837,10 @@ int main(void)
 		cmocka_unit_test(test_without_namespaces),
 		cmocka_unit_test(test_supervisor_death_without_namespaces),
 		cmocka_unit_test(test_ordinary_user),
-		cmocka_unit_test(test_not_a_tree_of_roots),
+		cmocka_unit_test(test_no_layer_at_all),
+		cmocka_unit_test(test_in_chroot),
+		cmocka_unit_test(test_without_stdio),
+		cmocka_unit_test(test_init_is_locked_down),
 		cmocka_unit_test(test_everything),
 #ifdef PYI_FAULTS
 		cmocka_unit_test(test_fault_points),

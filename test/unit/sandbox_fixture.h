@@ -35,15 +35,15 @@ enum { FIXTURE_BASE = 16, FIXTURE_EXTRA = 8, FIXTURE_TIMEOUT_S = 30 };
 struct fixture {
 	struct pyi_plan plan;
 	struct pyi_op ops[FIXTURE_BASE + FIXTURE_EXTRA];
-	size_t n_base, n_extra;	/* ops of every sandbox, then those of the test */
+	size_t n_base, n_extra; /* ops of every sandbox, then those of the test */
 	char links[3][64];
 	struct pyi_sandbox_start start;
 	struct pyi_sandbox sandbox;
 	struct pyi_err err;
 	int exec_failed;
-	int in_fd, out_fd;	/* our ends */
-	char out[65536];	/* what came since the last expected line */
-	size_t mounts, fds;	/* counted at the beginning */
+	int in_fd, out_fd;  /* our ends */
+	char out[65536];    /* what came since the last expected line */
+	size_t mounts, fds; /* counted at the beginning */
 };
 
 static inline size_t fixture_count_mounts(void)
@@ -83,26 +83,42 @@ static inline struct fixture fixture_new(void)
 	static char *true_argv[] = { S("true"), NULL };
 	struct fixture f = { .in_fd = -1, .out_fd = -1 };
 
-	fixture_base_op(&f, (struct pyi_op){ .kind = PYI_OP_BIND, .path = S("/usr"), .source = S("/usr"), .is_dir = true,
+	fixture_base_op(&f, (struct pyi_op){ .kind = PYI_OP_BIND,
+					     .path = S("/usr"),
+					     .source = S("/usr"),
+					     .is_dir = true,
 					     .access = PYI_READ | PYI_EXEC });
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(links); i++) {
 		static char texts[PYI_ARRAY_SIZE(links)][64];
 		ssize_t len = readlink(links[i], texts[i], sizeof(texts[i]) - 1);
 
 		if (len > 0)
-			fixture_base_op(&f, (struct pyi_op){ .kind = PYI_OP_SYMLINK, .path = S(links[i]),
+			fixture_base_op(&f, (struct pyi_op){ .kind = PYI_OP_SYMLINK,
+							     .path = S(links[i]),
 							     .text = texts[i] });
 	}
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(devices); i++)
-		fixture_base_op(&f, (struct pyi_op){ .kind = PYI_OP_DEV, .path = S(devices[i]),
+		fixture_base_op(&f, (struct pyi_op){ .kind = PYI_OP_DEV,
+						     .path = S(devices[i]),
 						     .source = S(devices[i]) });
 	fixture_base_op(&f, (struct pyi_op){ .kind = PYI_OP_PROC, .path = S("/proc") });
-	fixture_base_op(&f, (struct pyi_op){ .kind = PYI_OP_TMPFS, .path = S("/tmp"), .size_bytes = 1 << 20 });
-	fixture_base_op(&f, (struct pyi_op){ .kind = PYI_OP_FILE, .path = S("/etc/hosts"), .text = S("ours\n") });
-	f.plan = (struct pyi_plan){ .guest = PYI_GUEST_COMMAND, .use_namespaces = true, .use_seccomp = true,
-				    .exec = true, .uid = 60001, .gid = 60002, .env = env, .cwd = S("/tmp") };
-	f.start = (struct pyi_sandbox_start){ .argv = true_argv, .stdio = { STDIN_FILENO, STDOUT_FILENO, -2 },
-					      .spec_fd = -1, .report_fd = -1 };
+	fixture_base_op(
+		&f, (struct pyi_op){ .kind = PYI_OP_TMPFS, .path = S("/tmp"), .size_bytes = 1 << 20 });
+	fixture_base_op(&f, (struct pyi_op){ .kind = PYI_OP_FILE,
+					     .path = S("/etc/hosts"),
+					     .text = S("ours\n") });
+	f.plan = (struct pyi_plan){ .guest = PYI_GUEST_COMMAND,
+				    .use_namespaces = true,
+				    .use_seccomp = true,
+				    .exec = true,
+				    .uid = 60001,
+				    .gid = 60002,
+				    .env = env,
+				    .cwd = S("/tmp") };
+	f.start = (struct pyi_sandbox_start){ .argv = true_argv,
+					      .stdio = { STDIN_FILENO, STDOUT_FILENO, -2 },
+					      .spec_fd = -1,
+					      .report_fd = -1 };
 	f.sandbox = (struct pyi_sandbox){ .pid = -1, .pidfd = -1, .status_fd = -1 };
 	f.mounts = fixture_count_mounts();
 	f.fds = fixture_count_fds();
@@ -231,7 +247,8 @@ static inline void fixture_expect_eof(int fd)
 	close(fd);
 }
 
-static inline void fixture_file(const char *dir, const char *name, const char *text, mode_t mode, uid_t owner)
+static inline void fixture_file(const char *dir, const char *name, const char *text, mode_t mode,
+				uid_t owner)
 {
 	char path[256];
 	_cleanup_fd int fd = -1;
@@ -261,22 +278,28 @@ static inline void fixture_remove(const char *path)
 	assert_int_equal(status, 0);
 }
 
-/* Run a test in a child that is a real ordinary user. An assertion there is a failure here. */
-static inline void fixture_as_user(uid_t uid, CMUnitTestFunction body)
+/* Run a test in a child of its own, after `prepare`. An assertion there is a failure here. */
+static inline void fixture_in_child(int (*prepare)(void), CMUnitTestFunction body)
 {
 	pid_t pid = fork();
 	int status;
 
 	if (pid == 0) {
-		const struct CMUnitTest tests[] = { { .name = "as an ordinary user", .test_func = body } };
+		const struct CMUnitTest tests[] = { { .name = "in a child", .test_func = body } };
 
 		cmocka_set_test_filter(NULL);
-		if (setgroups(0, NULL) || setgid(uid) || setuid(uid))
+		if (prepare())
 			_exit(126);
 		_exit(cmocka_run_group_tests(tests, NULL, NULL));
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
+}
+
+/* A real ordinary user. */
+static inline int fixture_become_user(void)
+{
+	return setgroups(0, NULL) || setgid(65534) || setuid(65534);
 }
 
 #endif

@@ -22,12 +22,12 @@
 #include "plan/plan.h"
 
 /* A child that says where it failed: its exit status is the line, modulo 251 and never 0. */
-#define CHECK(cond)                                                                                \
-	do {                                                                                       \
-		if (!(cond)) {                                                                     \
-			fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #cond, err.msg);    \
-			_exit(1 + __LINE__ % 251);                                                 \
-		}                                                                                  \
+#define CHECK(cond)                                                                             \
+	do {                                                                                    \
+		if (!(cond)) {                                                                  \
+			fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #cond, err.msg); \
+			_exit(1 + __LINE__ % 251);                                              \
+		}                                                                               \
 	} while (0)
 
 static struct pyi_err err;
@@ -184,8 +184,8 @@ static void flags(void)
 	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	CHECK(page != MAP_FAILED);
 	CHECK(mprotect(page, 4096, PROT_READ | PROT_EXEC) < 0 && errno == EACCES);
-	CHECK(mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
-	      MAP_FAILED);
+	CHECK(mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		   0) == MAP_FAILED);
 }
 
 static void test_flags(void **state)
