@@ -252,7 +252,6 @@ _Noreturn static void fail(const struct state *state, const struct pyi_err *err)
 /* Fork the guest, lock down, let it go. Returns the fd that tells about its exec. */
 static int start_guest(struct state *state, int exec_fd)
 {
-	struct clone_args args = { .exit_signal = SIGCHLD };
 	int gate[2], fate[2];
 	struct pyi_err err = { 0 };
 
@@ -261,7 +260,7 @@ static int start_guest(struct state *state, int exec_fd)
 		pyi_err_sys(&err, errno, "cannot make a pipe");
 		fail(state, &err);
 	}
-	state->guest = PYI_FAULT(118, EAGAIN) ? -1 : pyi_sys_clone3(&args);
+	state->guest = PYI_FAULT(118, EAGAIN) ? -1 : pyi_sys_fork();
 	if (state->guest == 0) {
 		close(gate[1]);
 		close(fate[0]);

@@ -140,6 +140,28 @@ static int prepare(struct starting *starting, struct pyi_err *err)
 	return 0;
 }
 
+/*
+ * Where an outer filter refuses clone3 with ENOSYS (those of container engines do) there are no namespaces for us, and
+ * a fork does: init enters its groups itself.
+ */
+static int fork_init(struct starting *starting, struct pyi_sandbox *sandbox, struct pyi_err *err)
+{
+	int errnum;
+
+	sandbox->pid = pyi_sys_fork();
+	if (sandbox->pid == 0)
+		pyi_init_main(&starting->init);
+	if (sandbox->pid < 0)
+		return pyi_err_sys(err, errno, "cannot make the sandbox's first process (fork)");
+	sandbox->pidfd = pyi_sys_pidfd_open(sandbox->pid);
+	if (sandbox->pidfd >= 0)
+		return 0;
+	errnum = errno;
+	kill(sandbox->pid, SIGKILL);
+	waitpid(sandbox->pid, NULL, 0);
+	return pyi_err_sys(err, errnum, "cannot watch the sandbox's first process (pidfd_open)");
+}
+
 /* Clone init, straight into everything it is to be in. */
 static int clone_init(struct starting *starting, struct pyi_sandbox *sandbox, struct pyi_err *err)
 {
@@ -165,6 +187,8 @@ static int clone_init(struct starting *starting, struct pyi_sandbox *sandbox, st
 	sandbox->pid = PYI_FAULT(103, ENOSPC) ? -1 : pyi_sys_clone3(&args);
 	if (sandbox->pid == 0)
 		pyi_init_main(&starting->init);
+	if (sandbox->pid < 0 && errno == ENOSYS && !plan->use_namespaces)
+		return fork_init(starting, sandbox, err);
 	if (sandbox->pid < 0)
 		return pyi_err_sys(err, errno, "cannot make the sandbox's %s (clone3)",
 				   plan->use_namespaces ? "namespaces" : "first process");
