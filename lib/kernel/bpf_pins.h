@@ -18,7 +18,8 @@ struct pyi_err;
 #define PYI_PINS_TOP PYI_BPFFS "/pyisolate"
 #define PYI_PINS_ABI PYI_PINS_TOP "/v1"
 #define PYI_PINS PYI_PINS_ABI "/" PYI_BPF_BUILD_cgroup
-#define PYI_BPF_PARENT_PREFIX "pyisolate-"
+#define PYI_PARENT "pyisolate"	/* without programs: v1, and where BPF cannot be used */
+#define PYI_BPF_PARENT_PREFIX PYI_PARENT "-"
 #define PYI_BPF_PARENT PYI_BPF_PARENT_PREFIX PYI_BPF_BUILD_cgroup
 
 struct pyi_bpf_maps {

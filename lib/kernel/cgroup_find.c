@@ -24,7 +24,6 @@
 #include "kernel/cgroup.h"
 #include "plan/facts.h"
 
-#define OUR_PARENT "pyisolate"
 #define OUR_LEAF "pyisolate-self"
 
 enum { DIR_MAX = 256, TABLE_MAX = 4 << 20 };
@@ -38,6 +37,7 @@ struct hierarchy {
 	char root[DIR_MAX];	/* which group is seen at the mount point */
 	char own[DIR_MAX];	/* our own group as a directory, "" when it cannot be seen */
 	bool is_root;		/* who asks */
+	const char *parent;	/* what ours is called here */
 };
 
 /* Is `word` one of the comma-separated words of `list`? */
@@ -167,7 +167,7 @@ static int find_v1(const struct hierarchy *h, bool is_root, char ret_dir[DIR_MAX
 
 		if (!bases[i][0])
 			continue;
-		ret = make_parent(bases[i], OUR_PARENT, parent, &made);
+		ret = make_parent(bases[i], PYI_PARENT, parent, &made);
 		if (ret == 0) {
 			memcpy(ret_dir, parent, DIR_MAX);
 			return 0;
@@ -278,7 +278,7 @@ static bool try_v2(const char *base, const struct hierarchy *h, int *best, char 
 		*ret_err = -errno;
 		return false;
 	}
-	ret = make_parent(base, h->is_root ? PYI_BPF_PARENT : OUR_PARENT, parent, &made);
+	ret = make_parent(base, h->parent, parent, &made);
 	if (ret < 0) {
 		*ret_err = ret;
 		return false;
@@ -347,7 +347,11 @@ void pyi_cgroup_find(struct pyi_facts *facts)
 		[CPU] = facts->cgroup_cpu_dir,	       [CPUACCT] = facts->cgroup_cpuacct_dir,
 		[FREEZER] = facts->cgroup_freezer_dir,
 	};
-	struct hierarchy all[N_HIERARCHIES] = { [V2] = { .is_root = facts->is_root } };
+	struct hierarchy all[N_HIERARCHIES] = { [V2] = {
+		.is_root = facts->is_root,
+		/* Where programs are attached, a sandbox that cannot be assigned would be denied everything. */
+		.parent = facts->is_root && !facts->bpf_cgroup.errnum ? PYI_BPF_PARENT : PYI_PARENT,
+	} };
 	unsigned int v2_bits = 0;
 	bool any_v1 = false;
 	int ret, one;

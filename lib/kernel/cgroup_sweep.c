@@ -57,7 +57,7 @@ static int sweep_parent(const char *parent)
 	return removed;
 }
 
-/* fn for each "pyisolate-BUILD" beside our own v2 parent, with its directory and name. Sum of what it returns. */
+/* fn for each "pyisolate" and "pyisolate-BUILD" of the v2 hierarchy, our own among them. Sum of what it returns. */
 static int each_build(const struct pyi_facts *facts, int (*fn)(const char *base, const char *name))
 {
 	char base[sizeof(facts->cgroup_v2_dir)];
@@ -75,7 +75,8 @@ static int each_build(const struct pyi_facts *facts, int (*fn)(const char *base,
 	if (!dir)
 		return 0;
 	while ((entry = readdir(dir)))
-		if (strncmp(entry->d_name, PYI_BPF_PARENT_PREFIX, strlen(PYI_BPF_PARENT_PREFIX)) == 0)
+		if (strncmp(entry->d_name, PYI_BPF_PARENT_PREFIX, strlen(PYI_BPF_PARENT_PREFIX)) == 0 ||
+		    strcmp(entry->d_name, PYI_PARENT) == 0)
 			sum += fn(base, entry->d_name);
 	closedir(dir);
 	return sum;

@@ -369,6 +369,8 @@ void pyi_probe_run(struct pyi_facts *ret_facts)
 	pyi_cgroup_find(facts);
 	if (facts->is_root) {
 		pyi_bpf_probe(facts);
+		if (facts->bpf_cgroup.errnum)
+			pyi_cgroup_find(facts);	/* a parent without programs, then */
 		probe_lsm_list(facts);
 		set_fact(&facts->bpf_perf, facts->bpf_cgroup.errnum, facts->bpf_cgroup.errnum ? "bpf" : "");
 	} else {
@@ -434,6 +436,9 @@ void pyi_probe_all(struct pyi_facts *ret_facts)
 		try_idmap(facts);
 	if (!facts->cgroup.errnum)
 		try_group(facts);
-	if (facts->is_root)
+	if (facts->is_root) {
 		pyi_bpf_probe_all(facts);
+		if (facts->bpf_cgroup.errnum)
+			pyi_cgroup_find(facts);
+	}
 }

@@ -160,20 +160,21 @@ static void decide_bpf(struct pyi_build *b)
 {
 	set(b, PYI_LAYER_BPF_LSM, PYI_LAYER_UNUSED, "not used by this version");
 	set(b, PYI_LAYER_BPF_PERF, PYI_LAYER_UNUSED, "not used by this version");
-	if (!b->plan->n_net) {
+	if (b->plan->n_net)
+		need(b, PYI_LAYER_BPF_CGROUP);
+	if (b->facts->is_root && !b->facts->bpf_cgroup.errnum && b->plan->use_cgroup &&
+	    b->facts->cgroup_v2_dir[0])
+		/* Without network rules as well: devices, and no socket but AF_UNIX. */
+		set(b, PYI_LAYER_BPF_CGROUP, PYI_LAYER_ON, "%s", "");
+	else if (!b->plan->n_net)
 		set(b, PYI_LAYER_BPF_CGROUP, PYI_LAYER_UNUSED, "no network is granted");
-		return;
-	}
-	need(b, PYI_LAYER_BPF_CGROUP);
-	if (!b->facts->is_root)
+	else if (!b->facts->is_root)
 		set(b, PYI_LAYER_BPF_CGROUP, PYI_LAYER_OFF, "only root may load it");
 	else if (b->facts->bpf_cgroup.errnum)
 		set_off(b, PYI_LAYER_BPF_CGROUP, &b->facts->bpf_cgroup);
-	else if (!b->plan->use_cgroup || !b->facts->cgroup_v2_dir[0])
+	else
 		set(b, PYI_LAYER_BPF_CGROUP, PYI_LAYER_OFF,
 		    "there is no cgroup v2 hierarchy to attach to");
-	else
-		set(b, PYI_LAYER_BPF_CGROUP, PYI_LAYER_ON, "%s", "");
 	b->plan->use_bpf_cgroup = is_on(b, PYI_LAYER_BPF_CGROUP);
 }
 

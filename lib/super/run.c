@@ -147,8 +147,9 @@ static int make_groups(struct run *run, struct pyi_err *err)
 	}
 	if (!run->plan->use_cgroup)
 		return 0;
-	if (pyi_cgroup_sweep(&run->facts) > 0 && run->bpf)
-		pyi_bpf_sweep(run->bpf);
+	(void)pyi_cgroup_sweep(&run->facts);
+	if (run->bpf)
+		(void)pyi_bpf_sweep(run->bpf);
 	ret = pyi_cgroup_new(&run->facts, &run->plan->limits, &run->cgroup, err);
 	if (!ret && run->bpf)
 		ret = pyi_bpf_assign(run->bpf, pyi_cgroup_id(run->cgroup), run->plan, err);

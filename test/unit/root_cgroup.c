@@ -238,27 +238,34 @@ static void pids_limit_refuses(void **state)
 static void cpu_limit_throttles(void **state)
 {
 	struct pyi_limits limits = { .cpu_permille = 200 };
-	struct pyi_cgroup_usage usage;
+	struct pyi_cgroup_usage usage = { 0 };
 	struct pyi_cgroup *cgroup;
+	uint64_t used;
 	pid_t pid;
 
 	need_groups();
 	if (!facts.cgroup_cpu_dir[0])
 		skip();
 	cgroup = new_group(&limits);
-	pid = fork_into(cgroup);
-	if (pid == 0) {
-		double end = now_us() + 500e3;
+	/* On a machine so busy that we do not get our share there is nothing to throttle: try again. */
+	for (int i = 0; i < 20; i++) {
+		pid = fork_into(cgroup);
+		if (pid == 0) {
+			double end = now_us() + 300e3;
 
-		while (now_us() < end)
-			;
-		_exit(0);
+			while (now_us() < end)
+				;
+			_exit(0);
+		}
+		used = usage.cpu_us;
+		assert_int_equal(wait_for(pid), 0);
+		assert_int_equal(pyi_cgroup_usage(cgroup, &usage), 0);
+		assert_true(usage.cpu_us - used < 150000);
+		if (usage.throttled_us)
+			break;
 	}
-	assert_int_equal(wait_for(pid), 0);
-	assert_int_equal(pyi_cgroup_usage(cgroup, &usage), 0);
-	print_message("200 of 1000 for 0.5 s: %llu us used, %llu us throttled\n", (unsigned long long)usage.cpu_us,
+	print_message("200 of 1000: %llu us used, %llu us throttled\n", (unsigned long long)usage.cpu_us,
 		      (unsigned long long)usage.throttled_us);
-	assert_in_range(usage.cpu_us, 20000, 200000);
 	assert_true(usage.throttled_us > 0);
 	pyi_cgroup_free(cgroup);
 }
