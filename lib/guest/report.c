@@ -128,6 +128,11 @@ static int attribute_int(PyObject *exc, const char *name)
 	return number > 0 && number <= INT_MAX ? (int)number : 0;
 }
 
+static bool is_kind(PyObject *exc, PyObject *kind)
+{
+	return PyObject_TypeCheck(exc, (PyTypeObject *)kind);
+}
+
 static bool is_library(PyCodeObject *code)
 {
 	const char *name = PyUnicode_AsUTF8(code->co_filename);
@@ -137,7 +142,21 @@ static bool is_library(PyCodeObject *code)
 	return name && !strncmp(name, "<frozen ", 8);
 }
 
-/* Where: the innermost frame of the user's code in a traceback. */
+/* What the library module that raised it was about. */
+static uint32_t kind_of_module(PyCodeObject *code)
+{
+	const char *name = PyUnicode_AsUTF8(code->co_filename);
+
+	if (!name)
+		PyErr_Clear();
+	else if (!strcmp(name, "<frozen socket>"))
+		return PYI_REPORT_ADDRESS;
+	else if (!strcmp(name, "<frozen subprocess>"))
+		return PYI_REPORT_PROGRAM;
+	return 0;
+}
+
+/* Where: the innermost frame of the user's code in a traceback. What about: the innermost of all. */
 static void locate_traceback(struct pyi_report_msg *msg, PyObject *exc)
 {
 	PyObject *head = PyException_GetTraceback(exc);
@@ -150,6 +169,7 @@ static void locate_traceback(struct pyi_report_msg *msg, PyObject *exc)
 			copy_text(msg->file, sizeof(msg->file), code->co_filename);
 			msg->line = PyCode_Addr2Line(code, ((PyTracebackObject *)tb)->tb_lasti);
 		}
+		msg->flags = is_kind(exc, PyExc_OSError) ? kind_of_module(code) : 0;
 		Py_DECREF(code);
 	}
 	Py_XDECREF(head);
@@ -176,11 +196,6 @@ static void locate_frame(struct pyi_report_msg *msg)
 		Py_DECREF(frame);
 		frame = back;
 	}
-}
-
-static bool is_kind(PyObject *exc, PyObject *kind)
-{
-	return PyObject_TypeCheck(exc, (PyTypeObject *)kind);
 }
 
 static void describe(struct pyi_report_msg *msg, PyObject *exc)
@@ -229,7 +244,7 @@ void pyi_guest_report_uncaught(void)
 static __thread struct {
 	char target[512];
 	bool write;
-	bool stands_in; /* the exception itself will not name it */
+	uint32_t kind; /* of `target`, where the exception may not name it: enum pyi_report_flags */
 } last_call;
 
 static void note_open(PyObject *args)
@@ -250,7 +265,7 @@ static void note_program(PyObject *args)
 {
 	if (PyTuple_GET_SIZE(args) > 0)
 		copy_text(last_call.target, sizeof(last_call.target), PyTuple_GET_ITEM(args, 0));
-	last_call.stands_in = true;
+	last_call.kind = PYI_REPORT_PROGRAM;
 }
 
 static void note_address(PyObject *args)
@@ -269,7 +284,7 @@ static void note_address(PyObject *args)
 	copy_text(last_call.target, sizeof(last_call.target), text);
 	Py_XDECREF(text);
 	PyErr_Clear();
-	last_call.stands_in = true;
+	last_call.kind = PYI_REPORT_ADDRESS;
 }
 
 static bool is_change(const char *event)
@@ -296,7 +311,7 @@ static int on_audit(const char *event, PyObject *args, void *data)
 		return 0;
 	last_call.target[0] = '\0';
 	last_call.write = is_change(event);
-	last_call.stands_in = false;
+	last_call.kind = 0;
 	if (is_open)
 		note_open(args);
 	else if (is_net)
@@ -339,11 +354,13 @@ static PyObject *on_raise(PyObject *self, PyObject *const *args, Py_ssize_t n_ar
 		Py_RETURN_NONE;
 	describe(&msg, args[2]);
 	locate_frame(&msg);
-	if (!msg.path[0] && last_call.stands_in)
+	if (last_call.kind && (!msg.path[0] || !strcmp(msg.path, last_call.target))) {
 		snprintf(msg.path, sizeof(msg.path), "%s", last_call.target);
+		msg.flags |= last_call.kind;
+	}
 	/* A call that changes a directory raises with a path of its own; an open has to be the same one. */
 	if (last_call.write && (!last_call.target[0] || !strcmp(last_call.target, msg.path)))
-		msg.flags |= 1;
+		msg.flags |= PYI_REPORT_WRITE;
 	/* Without a frame of the user's code it is the interpreter's own affair, at its end. */
 	if (msg.file[0] && !is_repeated(&msg))
 		send_record(&msg, false);

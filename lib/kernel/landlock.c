@@ -88,6 +88,8 @@ static uint64_t rights_of_row(const struct pyi_landlock_row *row)
 {
 	uint64_t rights = 0;
 
+	if (row->may_list)
+		rights |= LANDLOCK_ACCESS_FS_READ_DIR;
 	if (row->access & PYI_READ)
 		rights |= FS_READ;
 	if (row->access & PYI_WRITE)
@@ -187,6 +189,9 @@ static int add_ports(int ruleset_fd, const struct port_set *set, uint64_t right,
 }
 
 /*
+ * Where BPF decides about connections it knows address and port together and records each refusal; Landlock's answer
+ * would come first and leave no record, so there it leaves TCP alone. Without network rules it refuses all TCP.
+ *
  * Decides whether a right on ports is handled at all, then, with a ruleset, adds its rules: two passes, because the
  * ruleset must be told first.
  */
@@ -202,7 +207,7 @@ static int ports(const struct pyi_plan *plan, int ruleset_fd, __u64 *handled, st
 	struct port_set set;
 	int r;
 
-	for (size_t i = 0; i < PYI_ARRAY_SIZE(kinds); i++) {
+	for (size_t i = 0; i < PYI_ARRAY_SIZE(kinds) && !plan->use_bpf_cgroup; i++) {
 		collect_ports(plan, kinds[i].use, &set);
 		if (set.n > PORT_RULES_MAX)
 			continue;

@@ -27,9 +27,19 @@ static int add_row(struct pyi_build *b, const char *path, unsigned int access, b
 	return 0;
 }
 
+/* The root holds nothing but what is granted, so its directories may be listed, as `ls /` expects. */
+static int add_root(struct pyi_build *b, struct pyi_err *err)
+{
+	int r = add_row(b, "/", 0, true, false, err);
+
+	if (!r)
+		b->plan->landlock[b->plan->n_landlock - 1].may_list = true;
+	return r;
+}
+
 static int add_own(struct pyi_build *b, struct pyi_err *err)
 {
-	int r = 0;
+	int r = add_root(b, err);
 
 	for (size_t i = 0; i < b->plan->n_ops && !r; i++) {
 		const struct pyi_op *op = &b->plan->ops[i];

@@ -84,6 +84,7 @@ struct pyi_landlock_row {
 	unsigned int access;
 	bool is_dir;
 	bool may_make_special; /* symlinks, fifos and sockets may be made here: private file systems only */
+	bool may_list;	       /* directories beneath may be listed, files not read: the sandbox's own root */
 };
 
 /*

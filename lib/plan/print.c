@@ -167,7 +167,8 @@ static void print_landlock(const struct pyi_plan *plan, struct pyi_buf *out)
 		pyi_buf_puts(out, "  ");
 		put_text(out, row->path);
 		pyi_buf_printf(out, "%s  %s%s\n", row->is_dir && strcmp(row->path, "/") != 0 ? "/" : "",
-			       pyi_access_name(row->access), row->may_make_special ? " special" : "");
+			       row->may_list ? "list" : pyi_access_name(row->access),
+			       row->may_make_special ? " special" : "");
 	}
 }
 

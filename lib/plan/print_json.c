@@ -71,6 +71,7 @@ static void print_landlock(const struct pyi_plan *plan, struct pyi_json *json)
 		pyi_json_string(json, "path", plan->landlock[i].path);
 		print_access(json, plan->landlock[i].access);
 		pyi_json_bool(json, "directory", plan->landlock[i].is_dir);
+		pyi_json_bool(json, "list", plan->landlock[i].may_list);
 		pyi_json_bool(json, "special_files", plan->landlock[i].may_make_special);
 		pyi_json_end_object(json);
 	}

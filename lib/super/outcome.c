@@ -99,9 +99,17 @@ static bool absolute_path(const struct pyi_plan *plan, const char *path, char *b
 	return n > 0 && (size_t)n < size && !strstr(buf, "/../") && !strstr(buf, "/./");
 }
 
-static unsigned int wanted_access(const struct pyi_report_msg *msg)
+/* Which right was missing? A path that may be read and yet was refused was to be written. */
+static unsigned int wanted_access(const struct pyi_plan *plan, const struct pyi_report_msg *msg, const char *path)
 {
-	return msg->flags & 1 ? PYI_WRITE : PYI_READ;
+	const struct pyi_fs_rule *rule;
+
+	if (msg->flags & PYI_REPORT_PROGRAM)
+		return PYI_EXEC;
+	if ((msg->flags & PYI_REPORT_WRITE) || msg->errnum == EROFS ||
+	    (msg->errnum != ENOENT && pyi_policy_decide_fs(plan->policy, path, PYI_READ, &rule) != PYI_DENY))
+		return PYI_WRITE;
+	return PYI_READ;
 }
 
 /* Places that are the sandbox's own: an error about them is the program's affair. */
@@ -129,26 +137,30 @@ static bool exists_outside(const char *path, bool is_write)
 
 /* Does this reported error come from the policy? *ret_rule is NULL when the default decided. */
 static bool is_denial(const struct pyi_plan *plan, const struct pyi_report_msg *msg, char *path, size_t size,
-		      const struct pyi_fs_rule **ret_rule)
+		      const struct pyi_fs_rule **ret_rule, unsigned int *ret_access)
 {
 	if (msg->errnum != EACCES && msg->errnum != EPERM && msg->errnum != ENOENT && msg->errnum != EROFS)
 		return false;
-	if (!absolute_path(plan, msg->path, path, size) || is_private_path(path))
+	if ((msg->flags & PYI_REPORT_ADDRESS) || !absolute_path(plan, msg->path, path, size) ||
+	    is_private_path(path))
 		return false;
-	if (pyi_policy_decide_fs(plan->policy, path, wanted_access(msg), ret_rule) != PYI_DENY)
+	*ret_access = wanted_access(plan, msg, path);
+	if (pyi_policy_decide_fs(plan->policy, path, *ret_access, ret_rule) != PYI_DENY)
 		return false;
-	return msg->errnum != ENOENT || exists_outside(path, msg->flags & 1);
+	return msg->errnum != ENOENT || exists_outside(path, *ret_access == PYI_WRITE);
 }
 
 static void add_fs_denial(const struct pyi_plan *plan, const struct pyi_report_msg *msg,
 			  struct pyi_result *result)
 {
 	char path[PATH_MAX], rule_text[PATH_MAX + 32], origin[PATH_MAX], at[1200];
-	struct pyi_denial denial = { .op = (char *)(msg->flags & 1 ? "write" : "open"), .is_claim = true };
+	struct pyi_denial denial = { .is_claim = true };
 	const struct pyi_fs_rule *rule = NULL;
+	unsigned int access;
 
-	if (!is_denial(plan, msg, path, sizeof(path), &rule))
+	if (!is_denial(plan, msg, path, sizeof(path), &rule, &access))
 		return;
+	denial.op = (char *)(access == PYI_WRITE ? "write" : access == PYI_EXEC ? "exec" : "open");
 	if (rule) {
 		snprintf(rule_text, sizeof(rule_text), "fs: deny %s", rule->path);
 		if (rule->from.line)
@@ -183,19 +195,40 @@ static void format_address(const struct pyi_bpf_event *event, char *buf, size_t 
 	}
 }
 
-static void add_net_denial(const struct pyi_plan *plan, const struct pyi_bpf_event *event,
+/* Where in the guest's code it says it was refused this very address. */
+static const struct pyi_report_msg *find_claim(const struct pyi_watch *watch, const char *target)
+{
+	size_t i;
+
+	for (i = 0; i < watch->n_oserrors; i++) {
+		const struct pyi_report_msg *msg = &watch->oserrors[i];
+
+		if ((msg->flags & PYI_REPORT_ADDRESS) && msg->file[0] && strcmp(msg->path, target) == 0)
+			return msg;
+	}
+	return NULL;
+}
+
+static void add_net_denial(const struct pyi_outcome_input *input, const struct pyi_bpf_event *event,
 			   struct pyi_result *result)
 {
+	const struct pyi_policy *policy = input->plan->policy;
+	const struct pyi_report_msg *claim;
 	enum pyi_net_proto proto = event->proto == PYI_NET_UDP ? PYI_NET_UDP : PYI_NET_TCP;
-	char target[96], rule_text[512], origin[PATH_MAX];
+	char target[96], rule_text[512], origin[PATH_MAX], at[1200];
 	struct pyi_denial denial = { .errnum = EPERM, .is_warning = event->is_warning };
 	const struct pyi_net_rule *rule = NULL;
 
 	denial.op = (char *)(event->op == PYI_NET_BIND ? "bind" : "connect");
 	format_address(event, target, sizeof(target));
 	denial.target = target;
-	(void)pyi_policy_decide_net(plan->policy, (enum pyi_net_op)event->op, proto, NULL, event->addr,
-				    event->port, &rule);
+	claim = find_claim(input->watch, proto == PYI_NET_UDP ? target + strlen("udp://") : target);
+	if (claim) {
+		snprintf(at, sizeof(at), "%s:%u", claim->file, claim->line);
+		denial.at = at;
+	}
+	(void)pyi_policy_decide_net(policy, (enum pyi_net_op)event->op, proto, NULL, event->addr, event->port,
+				    &rule);
 	if (rule) {
 		snprintf(rule_text, sizeof(rule_text), "net: %s %s",
 			 rule->verdict == PYI_WARN ? "warn" : "deny", rule->text);
@@ -234,7 +267,7 @@ void pyi_outcome_decide(const struct pyi_outcome_input *input, struct pyi_result
 	for (i = 0; i < watch->n_oserrors; i++)
 		add_fs_denial(input->plan, &watch->oserrors[i], result);
 	for (i = 0; i < input->n_events; i++)
-		add_net_denial(input->plan, &input->events[i], result);
+		add_net_denial(input, &input->events[i], result);
 	if (input->events_total > input->n_events) {
 		result->denials_dropped += input->events_total - input->n_events;
 		result->denials_total += input->events_total - input->n_events;
@@ -300,12 +333,14 @@ static void explain_import(const struct pyi_outcome_input *input, const struct p
 
 static void explain_path(const struct pyi_plan *plan, const struct pyi_report_msg *msg)
 {
-	const char *flag = msg->flags & 1 ? "--allow-write" : "--allow-read";
 	const struct pyi_fs_rule *rule = NULL;
 	char path[PATH_MAX];
+	unsigned int access;
+	const char *flag;
 
-	if (!is_denial(plan, msg, path, sizeof(path), &rule))
+	if (!is_denial(plan, msg, path, sizeof(path), &rule, &access))
 		return;
+	flag = access == PYI_WRITE ? "--allow-write" : access == PYI_EXEC ? "--allow-run" : "--allow-read";
 	if (!rule)
 		pyi_log_note("'%s' is not granted: %s %s", msg->path, flag, msg->path);
 	else if (rule->from.line)
@@ -327,14 +362,14 @@ static void explain_uncaught(const struct pyi_outcome_input *input)
 	}
 	if (!msg->errnum)
 		return;
-	if (msg->path[0]) {
+	if (msg->path[0] && !(msg->flags & PYI_REPORT_ADDRESS)) {
 		explain_path(input->plan, msg);
 	} else if (input->n_events) {
 		event = &input->events[input->n_events - 1];
 		format_address(event, target, sizeof(target));
 		pyi_log_note("'%s' is not granted: --allow-net %s%s", target,
 			     event->op == PYI_NET_BIND ? "bind:" : "", target);
-	} else if ((msg->flags & 2) && !input->plan->n_net) {
+	} else if ((msg->flags & PYI_REPORT_ADDRESS) && !input->plan->n_net) {
 		pyi_log_note("the policy grants no network: --allow-net HOST:PORT");
 	}
 }

@@ -39,11 +39,17 @@ enum pyi_report_type {
 	PYI_REPORT_UNCAUGHT,	/* the run ends with an exception: name, errnum, path or module in `path`, at */
 };
 
+enum pyi_report_flags {
+	PYI_REPORT_WRITE = 1 << 0,	/* the call wanted to write */
+	PYI_REPORT_ADDRESS = 1 << 1,	/* `path` is "address:port" */
+	PYI_REPORT_PROGRAM = 1 << 2,	/* `path` is a program to be executed */
+};
+
 struct pyi_report_msg {
 	uint32_t type;
 	int32_t errnum;
 	uint32_t line;
-	uint32_t flags;		/* 1: the call wanted to write */
+	uint32_t flags;		/* enum pyi_report_flags */
 	char name[128];		/* exception type: "PermissionError", "ModuleNotFoundError" */
 	char path[2048];	/* file name of an OSError, module of an ImportError, else its text */
 	char file[1024];	/* source file of the innermost frame of the user's code */
