@@ -382,10 +382,11 @@ static void test_files(void **state)
 {
 	(void)state;
 	for (int outside = 0; outside < 2; outside++) {
-		pid_t pid = fork();
 		int status;
+		pid_t pid;
 
 		remove_made();
+		pid = fork();
 		if (!pid) {
 			struct pyi_err err = { 0 };
 
