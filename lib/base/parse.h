@@ -18,7 +18,8 @@ int pyi_parse_duration(const char *text, uint64_t *ret_ms, struct pyi_err *err);
 int pyi_parse_cpu(const char *text, uint32_t *ret_permille, struct pyi_err *err);
 
 /* A decimal number from min to max, nothing else. */
-int pyi_parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *ret_value, struct pyi_err *err);
+int pyi_parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *ret_value,
+		  struct pyi_err *err);
 
 /*
  * The nearest of n words to `word`, by edit distance, for "did you mean '%s'"; NULL when none is near.

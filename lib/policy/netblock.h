@@ -14,9 +14,9 @@
 struct pyi_net_rule;
 
 struct pyi_net_block {
-	uint8_t addr[16];	/* IPv4 as ::ffff:a.b.c.d */
+	uint8_t addr[16]; /* IPv4 as ::ffff:a.b.c.d */
 	uint8_t prefix_len;
-	const char *what;	/* "loopback", "cloud metadata", ... for messages */
+	const char *what; /* "loopback", "cloud metadata", ... for messages */
 };
 
 /* The blocks are disjoint. */

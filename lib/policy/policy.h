@@ -16,23 +16,23 @@ struct pyi_buf;
 struct pyi_err;
 
 enum {
-	PYI_POLICY_FILE_MAX = 1 << 20,	/* bytes of one document */
-	PYI_POLICY_RULES_MAX = 65536,	/* rules of one policy, parents included */
-	PYI_POLICY_DEPTH_MAX = 8,	/* documents in one chain of extends */
+	PYI_POLICY_FILE_MAX = 1 << 20, /* bytes of one document */
+	PYI_POLICY_RULES_MAX = 65536,  /* rules of one policy, parents included */
+	PYI_POLICY_DEPTH_MAX = 8,      /* documents in one chain of extends */
 };
 
 /* Where a rule comes from, for messages and records. */
 struct pyi_origin {
-	char *file;		/* "policy.yml", "template compute-only" or "--allow-read"; owned by the policy */
-	unsigned int line;	/* 0 for a flag */
-	bool is_template;	/* built in: a path it names need not exist on this host */
+	char *file; /* "policy.yml", "template compute-only" or "--allow-read"; owned by the policy */
+	unsigned int line; /* 0 for a flag */
+	bool is_template;  /* built in: a path it names need not exist on this host */
 };
 
 enum pyi_verdict { PYI_ALLOW, PYI_WARN, PYI_DENY };
 
 enum {
 	PYI_READ = 1 << 0,
-	PYI_WRITE = 1 << 1,	/* implies PYI_READ: the parser sets both */
+	PYI_WRITE = 1 << 1, /* implies PYI_READ: the parser sets both */
 	PYI_EXEC = 1 << 2,
 };
 
@@ -40,7 +40,7 @@ struct pyi_fs_rule {
 	enum pyi_verdict verdict;
 	/* What is allowed; all bits for deny and warn, but PYI_EXEC alone for those of `exec:` and --deny-run. */
 	unsigned int access;
-	char *path;		/* absolute, no '.', '..', '//' or trailing '/'; may hold * ? [..] ** */
+	char *path; /* absolute, no '.', '..', '//' or trailing '/'; may hold * ? [..] ** */
 	bool is_glob;
 	struct pyi_origin from;
 };
@@ -50,21 +50,21 @@ enum pyi_net_proto { PYI_NET_TCP = 1 << 0, PYI_NET_UDP = 1 << 1 };
 
 struct pyi_net_rule {
 	enum pyi_verdict verdict;
-	unsigned int ops;	/* enum pyi_net_op; both for deny and warn */
-	unsigned int protos;	/* enum pyi_net_proto; TCP unless udp://; both for deny and warn without a scheme */
-	char *host;		/* a name to resolve; NULL when addr holds an address or prefix */
-	uint8_t addr[16];	/* network order, IPv4 as ::ffff:a.b.c.d */
-	uint8_t prefix_len;	/* 0..128; "*" is two rules' worth: 0 (all of both families) */
-	uint16_t port_min;	/* 0..65535 for '*' */
+	unsigned int ops; /* enum pyi_net_op; both for deny and warn */
+	unsigned int protos; /* enum pyi_net_proto; TCP unless udp://; both for deny and warn without a scheme */
+	char *host;	    /* a name to resolve; NULL when addr holds an address or prefix */
+	uint8_t addr[16];   /* network order, IPv4 as ::ffff:a.b.c.d */
+	uint8_t prefix_len; /* 0..128; "*" is two rules' worth: 0 (all of both families) */
+	uint16_t port_min;  /* 0..65535 for '*' */
 	uint16_t port_max;
-	char *text;		/* as written, for messages */
+	char *text; /* as written, for messages */
 	struct pyi_origin from;
 };
 
 struct pyi_env_rule {
 	enum { PYI_ENV_PASS, PYI_ENV_SET, PYI_ENV_DENY } kind;
-	char *name;		/* for pass and deny a trailing '*' matches a prefix */
-	char *value;		/* for set */
+	char *name;  /* for pass and deny a trailing '*' matches a prefix */
+	char *value; /* for set */
 	struct pyi_origin from;
 };
 
@@ -76,34 +76,34 @@ struct pyi_limits {
 	uint64_t cpu_time_ms;
 	uint64_t wall_time_ms;
 	uint64_t output_bytes;
-	uint64_t tmp_bytes;	/* of /tmp; a default applies when 0 */
-	uint32_t cpu_permille;	/* thousandths of one CPU */
+	uint64_t tmp_bytes;    /* of /tmp; a default applies when 0 */
+	uint32_t cpu_permille; /* thousandths of one CPU */
 	uint32_t pids;
 	uint32_t open_files;
 };
 
 struct pyi_policy {
-	char *name;		/* as the user named it: a path, a template's name, or "flags" */
+	char *name; /* as the user named it: a path, a template's name, or "flags" */
 	enum pyi_on_violation on_violation;
-	struct pyi_fs_rule *fs;		/* exec rules (exec: [{allow: P}]) stand here too, with PYI_READ | PYI_EXEC */
+	struct pyi_fs_rule *fs; /* exec rules (exec: [{allow: P}]) stand here too, with PYI_READ | PYI_EXEC */
 	size_t n_fs;
 	struct pyi_net_rule *net;
 	size_t n_net;
 	struct pyi_env_rule *env;
 	size_t n_env;
-	bool has_imports;	/* an import list was given */
-	char **imports;		/* top-level module names */
+	bool has_imports; /* an import list was given */
+	char **imports;	  /* top-level module names */
 	size_t n_imports;
 	struct pyi_limits limits;
-	char **notes;		/* rewritten seed-era spellings, "policy.yml:3: 'mem' is now 'memory'" */
+	char **notes; /* rewritten seed-era spellings, "policy.yml:3: 'mem' is now 'memory'" */
 	size_t n_notes;
-	uint8_t digest[32];	/* SHA-256 of the canonical text of the effective policy (pyi_policy_print) */
+	uint8_t digest[32]; /* SHA-256 of the canonical text of the effective policy (pyi_policy_print) */
 };
 
 /* One flag that is part of the policy; the flags of a command are its last child document, in order. */
 struct pyi_policy_flag {
-	const char *name;	/* "allow-read", "deny-net", "memory", "env", ... without the dashes */
-	const char *value;	/* borrowed */
+	const char *name;  /* "allow-read", "deny-net", "memory", "env", ... without the dashes */
+	const char *value; /* borrowed */
 };
 
 /* All errors of a document, each a whole line "file:line: message"; for `policy check`. */
@@ -121,11 +121,12 @@ void pyi_policy_errors_release(struct pyi_policy_errors *errors);
  * On failure *err has the first error and `errors` (may be NULL) all of them.
  */
 int pyi_policy_load(const char *ref, const struct pyi_policy_flag *flags, size_t n_flags,
-		    struct pyi_policy **ret_policy, struct pyi_policy_errors *errors, struct pyi_err *err);
+		    struct pyi_policy **ret_policy, struct pyi_policy_errors *errors,
+		    struct pyi_err *err);
 
 /* As pyi_policy_load, for a document in memory (tests, fuzzing); `file` stands in messages. */
-int pyi_policy_parse(const char *file, const char *text, size_t len,
-		     struct pyi_policy **ret_policy, struct pyi_policy_errors *errors, struct pyi_err *err);
+int pyi_policy_parse(const char *file, const char *text, size_t len, struct pyi_policy **ret_policy,
+		     struct pyi_policy_errors *errors, struct pyi_err *err);
 
 void pyi_policy_free(struct pyi_policy *policy);
 
@@ -139,16 +140,17 @@ bool pyi_policy_path_matches(const char *pattern, const char *path);
  * Which rule decides on a path? *ret_rule is the deciding rule, NULL when the default (deny) does.
  * `access` is one of PYI_READ, PYI_WRITE, PYI_EXEC.
  */
-enum pyi_verdict pyi_policy_decide_fs(const struct pyi_policy *policy, const char *path, unsigned int access,
-				      const struct pyi_fs_rule **ret_rule);
+enum pyi_verdict pyi_policy_decide_fs(const struct pyi_policy *policy, const char *path,
+				      unsigned int access, const struct pyi_fs_rule **ret_rule);
 
 /*
  * The same for an address and port. Rules with a host name are compared by `host` (may be NULL) alone.
  * Loopback, link-local and metadata addresses are allowed only by a rule whose prefix lies inside their own block:
  * '*', 0.0.0.0/0 and the like do not name them (a deny rule covers them all the same). See policy/netblock.h.
  */
-enum pyi_verdict pyi_policy_decide_net(const struct pyi_policy *policy, enum pyi_net_op op, enum pyi_net_proto proto,
-				       const char *host, const uint8_t addr[16], uint16_t port,
+enum pyi_verdict pyi_policy_decide_net(const struct pyi_policy *policy, enum pyi_net_op op,
+				       enum pyi_net_proto proto, const char *host,
+				       const uint8_t addr[16], uint16_t port,
 				       const struct pyi_net_rule **ret_rule);
 
 /* The built-in templates, in alphabetical order. */

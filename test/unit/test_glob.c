@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Path patterns: examples, agreement with fnmatch(3) on random patterns, agreement with a slow and obvious matcher where
+ * Path patterns: examples, agreement with fnmatch(3) on random patterns, with a slow and obvious matcher where
  * '**' comes in, and a bound on the time that hostile patterns take.
  */
 #include <fnmatch.h>
