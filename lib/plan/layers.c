@@ -235,24 +235,40 @@ static int refuse_the_impossible(const struct pyi_build *b, struct pyi_err *err)
 	return 0;
 }
 
+/* Every layer that is missing, not only the first: "cgroup (mkdir: EACCES) and landlock (ENOSYS)". */
+static int refuse_hardened(const struct pyi_build *b, uint32_t missing, struct pyi_err *err)
+{
+	bool is_one = !(missing & (missing - 1));
+	char list[PYI_ERR_MSG_MAX];
+	const char *advice = "'pyisolate doctor' says what to do";
+	size_t n = 0;
+
+	for (int i = 0; i < PYI_N_LAYERS && n < sizeof(list); i++) {
+		if (!(missing & (1u << i)))
+			continue;
+		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s (%s)", n ? ", " : "",
+				      pyi_layer_name((enum pyi_layer)i), b->plan->layers[i].why);
+		if (is_one)
+			advice = pyi_layer_advice((enum pyi_layer)i, b->facts);
+	}
+	return pyi_err_set(
+		err, EOPNOTSUPP,
+		"mode hardened needs what is missing here: %s: %s, or --mode compatibility to go without",
+		list, advice);
+}
+
 static int choose_mode(struct pyi_build *b, struct pyi_err *err)
 {
 	enum pyi_mode mode = b->options->mode;
-	int missing = -1;
+	uint32_t missing = 0;
 
-	for (int i = PYI_N_LAYERS - 1; i >= 0; i--)
+	for (int i = 0; i < PYI_N_LAYERS; i++)
 		if ((b->needed & (1u << i)) && !is_on(b, (enum pyi_layer)i))
-			missing = i;
+			missing |= 1u << i;
 	if (mode == PYI_MODE_DEFAULT)
-		mode = b->facts->is_root && missing < 0 ? PYI_MODE_HARDENED : PYI_MODE_COMPATIBILITY;
+		mode = b->facts->is_root && !missing ? PYI_MODE_HARDENED : PYI_MODE_COMPATIBILITY;
 	b->plan->mode = mode;
-	if (mode != PYI_MODE_HARDENED || missing < 0)
-		return 0;
-	return pyi_err_set(err, EOPNOTSUPP,
-			   "mode hardened needs the %s layer, which is missing here (%s): %s, or --mode compatibility "
-			   "to go without it",
-			   pyi_layer_name((enum pyi_layer)missing), b->plan->layers[missing].why,
-			   pyi_layer_advice((enum pyi_layer)missing, b->facts));
+	return mode == PYI_MODE_HARDENED && missing ? refuse_hardened(b, missing, err) : 0;
 }
 
 static int check_required(const struct pyi_build *b, struct pyi_err *err)

@@ -44,6 +44,16 @@ static void decide_killed(const struct pyi_watch *watch, struct pyi_result *resu
 	}
 }
 
+/* RLIMIT_CPU: SIGXCPU at the limit, which a guest may ignore, and SIGKILL a second later. */
+static bool is_cpu_limit(const struct pyi_outcome_input *input, int signo)
+{
+	uint64_t limit_us = input->plan->limits.cpu_time_ms * 1000;
+
+	if (!limit_us)
+		return false;
+	return signo == SIGXCPU || (signo == SIGKILL && !input->usage && input->watch->cpu_us >= limit_us);
+}
+
 static void decide_signal(const struct pyi_outcome_input *input, int signo, struct pyi_result *result)
 {
 	bool was_oom = input->usage && input->usage->oom_kills > 0;
@@ -52,8 +62,9 @@ static void decide_signal(const struct pyi_outcome_input *input, int signo, stru
 	result->exit_code = 128 + signo;
 	if (signo == SIGKILL && was_oom) {
 		result->reason = PYI_REASON_MEMORY;
-	} else if (signo == SIGXCPU && input->plan->limits.cpu_time_ms) {
+	} else if (is_cpu_limit(input, signo)) {
 		result->reason = PYI_REASON_CPU_TIME;
+		result->exit_code = PYI_EXIT_CPU_TIME;
 	} else if (signo == SIGSYS) {
 		result->reason = input->plan->policy->on_violation == PYI_VIOLATION_PANIC ?
 				 PYI_REASON_PANIC : PYI_REASON_POLICY;
