@@ -19,7 +19,7 @@ static unsigned int order(char c)
 	return c == '\0' ? 0 : c == '/' ? 1 : (unsigned char)c + 1u;
 }
 
-static int compare_path(const char *a, const char *b)
+int pyi_path_compare(const char *a, const char *b)
 {
 	while (*a && *a == *b) {
 		a++;
@@ -31,7 +31,7 @@ static int compare_path(const char *a, const char *b)
 static int compare_grant(const void *x, const void *y)
 {
 	const struct pyi_grant *const *a = x, *const *b = y;
-	int c = compare_path((*a)->path, (*b)->path);
+	int c = pyi_path_compare((*a)->path, (*b)->path);
 
 	/* At one path: the policy's rules in their order, our own list last. Pointers into one array. */
 	if (c)
@@ -73,7 +73,7 @@ const struct pyi_cover_node *pyi_cover_find(const struct pyi_cover *cover, const
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
-		if (compare_path(cover->v[mid].path, path) <= 0)
+		if (pyi_path_compare(cover->v[mid].path, path) <= 0)
 			low = mid + 1;
 		else
 			high = mid;

@@ -52,8 +52,20 @@ const struct pyi_cover_node *pyi_cover_find(const struct pyi_cover *cover, const
 /* Is something granted beneath this path (so that it exists inside as a directory)? */
 bool pyi_cover_has_below(const struct pyi_cover *cover, const char *path);
 
+/* Tree order: a directory directly before all that is beneath it. As strcmp. */
+int pyi_path_compare(const char *a, const char *b);
+
 /* Is `path` the same as `top` or beneath it? */
 bool pyi_path_is_within(const char *path, const char *top);
+
+/* Directories inside writable grants that must not be renamed, in tree order; pins.c. Owned. */
+struct pyi_pins {
+	char **v;
+	size_t n;
+};
+
+int pyi_pins_build(const struct pyi_cover *cover, struct pyi_pins *ret_pins, struct pyi_err *err);
+void pyi_pins_release(struct pyi_pins *pins);
 
 /* Checks what rules about paths cannot promise once the guest runs; cover_exact.c. */
 int pyi_cover_check_exact(struct pyi_build *b, struct pyi_err *err);

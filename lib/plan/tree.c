@@ -2,7 +2,8 @@
 /*
  * The operations that make the sandbox's file tree. First what every sandbox has of its own (/tmp, /proc, /dev, a few
  * files of /etc), each left out where a rule speaks of that very path; then symlinks met on the way to granted paths;
- * then the granted paths, parents first, with an empty file or directory over what is denied inside them.
+ * then the granted paths, parents first, with an empty file or directory over what is denied inside them, and with
+ * the directories above that held in their places.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -205,6 +206,13 @@ static int add_mask(struct pyi_build *b, const struct pyi_cover_node *node, stru
 	return 0;
 }
 
+/* What the built-in list brings in belongs to the system and is readable by all. */
+static bool wants_idmap(const struct pyi_build *b, const struct pyi_cover_node *node)
+{
+	return node->can_idmap && node->rule &&
+	       b->plan->layers[PYI_LAYER_IDMAP].state != PYI_LAYER_UNUSED && !b->facts->idmap.errnum;
+}
+
 static int add_bind(struct pyi_build *b, const struct pyi_cover_node *node, struct pyi_err *err)
 {
 	struct pyi_op *op;
@@ -217,11 +225,45 @@ static int add_bind(struct pyi_build *b, const struct pyi_cover_node *node, stru
 	op->access = node->access;
 	op->is_dir = node->kind == PYI_PATH_DIR;
 	op->rule = node->rule;
-	/* What the built-in list brings in belongs to the system and is readable by all. */
-	op->idmap = node->can_idmap && node->rule &&
-		    b->plan->layers[PYI_LAYER_IDMAP].state != PYI_LAYER_UNUSED &&
-		    !b->facts->idmap.errnum;
+	op->idmap = wants_idmap(b, node);
 	return 0;
+}
+
+/* A pinned directory is mounted on itself, as what is mounted above it is. */
+static int add_pin(struct pyi_build *b, const char *path, struct pyi_err *err)
+{
+	const struct pyi_cover_node *node = pyi_cover_find(b->cover, path);
+	struct pyi_op *op;
+
+	/* Mounted already, for its own access. */
+	if (!strcmp(node->path, path) && node->access != node->above)
+		return 0;
+	op = add_op(b, PYI_OP_BIND, path, path, NULL, err);
+	if (!op)
+		return -ENOMEM;
+	op->access = node->access;
+	op->is_dir = true;
+	op->rule = node->rule;
+	op->idmap = wants_idmap(b, node);
+	return 0;
+}
+
+static int add_granted(struct pyi_build *b, struct pyi_err *err)
+{
+	struct pyi_pins pins = { 0 };
+	size_t next = 0;
+	int r = pyi_pins_build(b->cover, &pins, err);
+
+	for (size_t i = 0; i < b->cover->n && !r; i++) {
+		const struct pyi_cover_node *node = &b->cover->v[i];
+
+		while (!r && next < pins.n && pyi_path_compare(pins.v[next], node->path) < 0)
+			r = add_pin(b, pins.v[next++], err);
+		if (!r)
+			r = pyi_cover_is_hidden(node) ? add_mask(b, node, err) : add_bind(b, node, err);
+	}
+	pyi_pins_release(&pins);
+	return r;
 }
 
 int pyi_build_tree(struct pyi_build *b, struct pyi_err *err)
@@ -235,11 +277,8 @@ int pyi_build_tree(struct pyi_build *b, struct pyi_err *err)
 		r = add_own_files(b, err);
 	if (!r)
 		r = add_links(b, err);
-	for (size_t i = 0; i < b->cover->n && !r; i++) {
-		const struct pyi_cover_node *node = &b->cover->v[i];
-
-		r = pyi_cover_is_hidden(node) ? add_mask(b, node, err) : add_bind(b, node, err);
-	}
+	if (!r)
+		r = add_granted(b, err);
 	return r;
 }
 

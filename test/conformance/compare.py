@@ -13,6 +13,7 @@ import fnmatch
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -98,6 +99,8 @@ class Side:
 
 def main():
     cpython, policy, binary, tests, differences = sys.argv[1:6]
+    # A shell's background job has SIGINT ignored, and would hand that down to both sides.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     only = sys.argv[6:]
     modules = only or [line.split()[0] for _, line in lines(tests)]
     explained = Differences(differences)

@@ -52,6 +52,33 @@ inside --policy "$T/deny.yml" -- rename "$G/private/secret"
 refused "nor what is in it"
 is "$(cat granted/private/secret)" "the SECRET text" "the denied file is what it was"
 
+# What is above a denied path must not be moved aside, to make the path again: outside would load what is planted there.
+aside='
+import os, sys
+os.chdir(sys.argv[1])
+for act in (lambda: os.rename("repo", "aside"), lambda: os.mkdir("repo"), lambda: os.mkdir("repo/hooks"),
+            lambda: open("repo/hooks/planted", "w").write("x")):
+    try:
+        act()
+    except OSError:
+        pass
+open("repo/allowed", "w").write("x")'
+mkdir -p tree/repo/hooks
+run "$python" -I -c "$aside" "$T/tree"
+ok "a directory above a denied one is moved aside outside" test -e tree/repo/hooks/planted
+rm -rf tree
+mkdir -p tree/repo/hooks tree/repo/objects
+chmod -R a+rwX tree
+run "$PYISOLATE" run --allow-write "$T/tree" --deny-write "$T/tree/repo/hooks" -c "$aside" "$T/tree"
+ok "not inside" test ! -e tree/repo/hooks/planted -a ! -e tree/aside
+ok "while what is beside it is written" test -e tree/repo/allowed
+run "$PYISOLATE" run --allow-write "$T/tree" --deny-write "$T/tree/missing/hooks" -c pass
+if [ "$(id -u)" = 0 ]; then
+	exits 125 "a deny of what is not there yet cannot be kept in a writable grant: refused"
+else
+	like "$code$err" "125|^0.*missing" "a deny of what is not there yet is refused, or said to be without effect"
+fi
+
 # A read-only grant that is writable.
 cp granted/file granted/extra
 for attempt in write append truncate open-truncate chmod utime setxattr mmap-write reopen-writable \
