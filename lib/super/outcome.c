@@ -88,7 +88,9 @@ static void decide_exit(const struct pyi_outcome_input *input, int code, struct 
 		return;
 	if (watch->has_uncaught)
 		result->reason = PYI_REASON_EXCEPTION;
-	if (code == 1 && is_memory_error(watch) && input->plan->limits.memory_bytes) {
+	/* An uncaught MemoryError, or one of the guest's processes was killed for memory and the guest failed of it. */
+	if ((code == 1 && is_memory_error(watch) && input->plan->limits.memory_bytes) ||
+	    (input->usage && input->usage->oom_kills)) {
 		result->reason = PYI_REASON_MEMORY;
 		result->exit_code = PYI_EXIT_MEMORY;
 	} else if (input->usage && input->usage->pids_refused) {

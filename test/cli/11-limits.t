@@ -126,7 +126,7 @@ try:
             os.pause() if hasattr(os, "pause") else __import__("signal").pause()
         n += 1
 except BlockingIOError:
-    print("refused", n < 8)
+    print("refused", n < 8, flush=True)
 os._exit(0)'
 	exits 0 "a guest that copes with the refusal ends by itself"
 	is "$out" "refused True" "after fewer than 8"
