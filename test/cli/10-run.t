@@ -21,7 +21,7 @@ END
 pyi run job.py one two
 exits 0 "a script runs without a grant for its path"
 is "$out" "['job.py', 'one', 'two']
-job.py __main__" "sys.argv, __file__ and __name__ are as given"
+$T/job.py __main__" "sys.argv is as given, __file__ absolute, as with python3"
 pyi run "$T/job.py"
 contains "$out" "$T/job.py" "an absolute path stays one"
 
@@ -67,8 +67,7 @@ is "$out" "0
 pyi run -c 'import sys; print(sys.stdin.isatty(), sys.stdout.isatty())'
 is "$out" "False False" "no terminal where there is none"
 run sh -c '"$PYISOLATE" run -c "print(1)" >&-'
-isnt "$code" 0 "a closed stdout is noticed" || :
-unlike "$err" 'Traceback.*pyisolate' "without a crash of ours"
+exits 0 "a closed stdout is no obstacle, as for python3"
 run sh -c '"$PYISOLATE" run -c "import os; os._exit(0)" <&- >&- 2>&-'
 exits 0 "closed stdin, stdout and stderr are no obstacle"
 
@@ -93,7 +92,7 @@ contains "$err" "SyntaxError" "and named"
 
 printf 'def f():\n    return 1 / 0  # the line\n\nf()\n' >bad.py
 pyi run bad.py
-contains "$err" 'File "bad.py", line 2, in f' "tracebacks name the script's file and line"
+contains "$err" "File \"$T/bad.py\", line 2, in f" "tracebacks name the script's file and line"
 contains "$err" "return 1 / 0  # the line" "and show the source line"
 pyi run -c 'def f(): return 1 / 0
 f()'

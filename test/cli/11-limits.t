@@ -118,12 +118,12 @@ import threading, time
 for i in range(50):
     threading.Thread(target=time.sleep, args=(1,), daemon=True).start()'
 	pyi run --pids 8 -c '
-import os
+import os, signal
 n = 0
 try:
     for i in range(50):
         if os.fork() == 0:
-            os.pause() if hasattr(os, "pause") else __import__("signal").pause()
+            signal.pause()
         n += 1
 except BlockingIOError:
     print("refused", n < 8, flush=True)

@@ -33,7 +33,6 @@ ends exception 1 null "an uncaught exception" -c '1/0'
 ends signal 134 6 "a signal" -c 'import os; os.abort()'
 ends signal 137 9 "a SIGKILL of itself is not a memory kill" -c 'import os; os.kill(os.getpid(), 9)'
 ends wall_time 124 null "wall time" --timeout 300ms -c 'import time; time.sleep(30)'
-[ "$(member r.json signal)" = null ] || diag "a run we ended may also name the signal"
 ends setup 125 null "no such script" "$T/none.py"
 contains "$(member r.json error)" none.py "the error is in the record"
 ends setup 125 null "no such policy" --policy "$T/none.yml" -c pass
@@ -44,11 +43,8 @@ version: 1
 on_violation: kill
 END
 ends policy 159 31 "a forbidden system call with on_violation: kill" --policy "$T/kill.yml" -c '
-import ctypes
-ctypes.CDLL(None).mount(None, None, None, 0, None)' 2>/dev/null
-if [ "$(member r.json reason)" = exception ]; then
-	diag "$err"
-fi
+import os
+os.unshare(os.CLONE_NEWUSER)'
 
 # ---- denials
 echo secret >secret.txt
@@ -78,14 +74,15 @@ pyi run --policy "$T/p.yml" -c "
 try: open('$T/secret.txt')
 except PermissionError: pass"
 is "$err" "" "without -v nothing is said"
+mkdir many
+(cd many && seq 150 | xargs touch)
 pyi run --result r.json -c "
-import os
-for i in range(500):
-    try: open('/etc/hostname')
+for i in range(1, 151):
+    try: open(f'$T/many/{i}')
     except OSError: pass"
-like "$(member r.json denials.99.path)" hostname "the first 100 denials are kept"
+is "$(member r.json denials.99.path)" "$T/many/100" "the first 100 denials are kept"
 is "$(member r.json denials.100.path)" "" "and no more"
-like "$(member r.json denials_total)" '^(500|1[0-9][0-9]|[2-4][0-9][0-9])$' "the total goes on"
+is "$(member r.json denials_total)" 150 "the total goes on"
 
 # ---- where it goes
 run sh -c '"$PYISOLATE" run --result-fd 5 -c "print(1)" 5>fd.json'
@@ -119,7 +116,7 @@ if has root; then
 	unlike "$out" '\.tmp|r\.json\..' "leaves no temporary file"
 	contains "$err" "No space left" "and is said"
 fi
-pyi run --result r.json -c 'print("x" * 1000)'
-is "$(member r.json output_bytes)" 1001 "output bytes are counted" || :
+pyi run --result r.json --output 1MiB -c 'print("x" * 1000)'
+is "$(member r.json output_bytes)" 1001 "output bytes are counted where they are limited"
 
 done_testing

@@ -85,7 +85,7 @@ ok "killed at any moment of its start, nothing lives on" gone
 
 # ---- a terminal
 if has python3; then
-	cat >pty.py <<'END'
+	cat >on_terminal.py <<'END'
 # Runs its command on a new terminal as the foreground job, sends what the steps say, prints all it saw.
 import os, pty, select, signal, sys, time
 steps = [s.split("=", 1) for s in sys.argv[1].split(";")]
@@ -125,7 +125,7 @@ while pump(seconds=0.1) and select.select([fd], [], [], 0.1)[0]: pass
 sys.stdout.write(seen.decode("latin-1").replace("\r\n", "\n"))
 print(f"\n[{state}exit {os.waitstatus_to_exitcode(status)}]")
 END
-	on_tty() { python3 pty.py "$@"; }
+	on_tty() { PATH=/usr/bin:/bin python3 on_terminal.py "$@"; }
 	run on_tty 'wait=ready;type=\x03' "$PYISOLATE" run -c "$LOOP"
 	contains "$out" KeyboardInterrupt "control-C on a terminal is KeyboardInterrupt"
 	like "$out" 'exit (130|-2)\]' "and ends it"

@@ -91,9 +91,12 @@ is "$out" True "20,000 rules are a policy"
 pyi run --policy "$T" -c 'print("ran")'
 refused 125 "$T" "a directory as policy"
 mkfifo fifo.yml
-(sleep 0.2 && printf 'version: 1\n' >fifo.yml) &
+(sleep 0.2 && printf 'version: 1\n' >fifo.yml) 2>/dev/null &
+writer=$!
 run timeout 20 "$PYISOLATE" run --policy "$T/fifo.yml" -c 'print("ran")'
 isnt "$code" 124 "a fifo as policy does not hang for ever"
+kill "$writer" 2>/dev/null
+: <>fifo.yml
 wait
 if has root; then
 	# It disappears between two looks: replaced all the time while runs read it.
