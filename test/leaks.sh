@@ -8,12 +8,13 @@
 # cgroup. What a live process of another checkout's tests owns is not ours to judge.
 set -u
 
-# A cgroup "run-PID-START" belongs to the process with this pid and start time.
+# A cgroup "run-PID-START" or "run-PID-START-N" belongs to the process with this pid and start time.
 owner_lives() {
 	id=${1##*/run-}
 	pid=${id%%-*}
+	started=${id#*-}
 	[ -r "/proc/$pid/stat" ] || return 1
-	[ "$(sed 's/^.*) //' "/proc/$pid/stat" 2>/dev/null | cut -d' ' -f20)" = "${id#*-}" ]
+	[ "$(sed 's/^.*) //' "/proc/$pid/stat" 2>/dev/null | cut -d' ' -f20)" = "${started%%-*}" ]
 }
 
 list() {

@@ -62,12 +62,13 @@ static bool is_ours(void)
 	       st.st_ino == report.ino;
 }
 
-static void send_record(const struct pyi_report_msg *msg, bool wait)
+/* A full pipe is waited for: the supervisor empties it, and a denial that is lost would not be counted. */
+static void send_record(const struct pyi_report_msg *msg)
 {
 	struct pollfd pollfd = { .fd = report.fd, .events = POLLOUT };
 	int saved = errno;
 
-	if (is_ours() && write(report.fd, msg, sizeof(*msg)) < 0 && errno == EAGAIN && wait &&
+	if (is_ours() && write(report.fd, msg, sizeof(*msg)) < 0 && errno == EAGAIN &&
 	    poll(&pollfd, 1, WAIT_MS) > 0 && write(report.fd, msg, sizeof(*msg)) < 0)
 		report.fd = -1;
 	errno = saved;
@@ -78,14 +79,14 @@ void pyi_guest_report_error(const struct pyi_err *err)
 	struct pyi_report_msg msg = { .type = PYI_REPORT_ERROR, .errnum = err->errnum };
 
 	snprintf(msg.path, sizeof(msg.path), "%s", err->msg);
-	send_record(&msg, true);
+	send_record(&msg);
 }
 
 void pyi_guest_report_ready(void)
 {
 	struct pyi_report_msg msg = { .type = PYI_REPORT_READY };
 
-	send_record(&msg, true);
+	send_record(&msg);
 }
 
 /* Copy a str or bytes object, cut to fit; nothing for anything else. */
@@ -233,7 +234,7 @@ void pyi_guest_report_uncaught(void)
 	if (!exc)
 		return;
 	describe(&msg, exc);
-	send_record(&msg, true);
+	send_record(&msg);
 	PyErr_SetRaisedException(exc);
 }
 
@@ -363,7 +364,7 @@ static PyObject *on_raise(PyObject *self, PyObject *const *args, Py_ssize_t n_ar
 		msg.flags |= PYI_REPORT_WRITE;
 	/* Without a frame of the user's code it is the interpreter's own affair, at its end. */
 	if (msg.file[0] && !is_repeated(&msg))
-		send_record(&msg, false);
+		send_record(&msg);
 	PyErr_Clear();
 	Py_RETURN_NONE;
 }

@@ -84,6 +84,12 @@ static void decide_exit(const struct pyi_outcome_input *input, int code, struct 
 
 	result->exit_code = code;
 	result->reason = PYI_REASON_EXITED;
+	/* v2 ends the whole group then; on v1 the guest may have outlived the process that was killed. */
+	if (input->usage && input->usage->oom_kills) {
+		result->reason = PYI_REASON_MEMORY;
+		result->exit_code = PYI_EXIT_MEMORY;
+		return;
+	}
 	if (code == 0)
 		return;
 	if (watch->has_uncaught)

@@ -121,8 +121,7 @@ fi
 # ---- programs
 head -c 104857600 /dev/zero | tr '\000' '#' >big.py
 pyi run big.py
-refused 125 big.py "a script of 100 MB" 2>/dev/null || :
-like "$err" 'larger than|too large' "a script of 100 MB: says why"
+refused 125 "larger than" "a script of 100 MB"
 rm -f big.py
 printf 'print("ran")\000\n' >nul.py
 pyi run nul.py
@@ -146,12 +145,12 @@ pyi run "$T"
 refused 125 "directory" "a directory as script"
 pyi run -c "$(head -c 100000 /dev/zero | tr '\000' '(')"
 exits 1 "100,000 open parentheses"
-like "$err" 'SyntaxError|MemoryError|too many nested' "are an error of Python's"
+ok "are an error of Python's" grep -Eq 'SyntaxError|MemoryError|too many nested' "$ERR"
 pyi run -c 'def f(): f()
 f()'
 exits 1 "endless recursion"
 contains "$err" RecursionError "is a RecursionError"
-run sh -c 'ulimit -s unlimited 2>/dev/null; seq 100000 | xargs -n 100000 "$PYISOLATE" run -c "import sys; print(len(sys.argv))"'
+run sh -c 'ulimit -s unlimited 2>/dev/null; seq 100000 | xargs -s 1900000 -n 100000 "$PYISOLATE" run -c "import sys; print(len(sys.argv))"'
 is "$out" 100001 "100,000 arguments"
 pyi run -c 'import sys; print(sys.argv[1].encode("utf-8", "surrogateescape"))' "$(printf 'a\377b')"
 is "$out" "b'a\\xffb'" "an argument that is not UTF-8"
@@ -163,8 +162,13 @@ run sh -c 'ulimit -n 6; "$PYISOLATE" run -c "print(1)"'
 like "$code/$out" '^(0/1|125/)$' "6 open files: it runs or says why"
 run sh -c 'ulimit -v 200000; "$PYISOLATE" run -c "print(1)"'
 like "$code/$out" '^(0/1|125/|137/|1/)' "200 MB of address space: it runs or says why"
-run sh -c 'exec 3<&- 4<&- 5</dev/null 9</dev/null; "$PYISOLATE" run -c "import os; print(sorted(int(f) for f in os.listdir(\"/proc/self/fd\")))"'
-like "$out" '^\[0, 1, 2, 3(, 4)?\]$' "open descriptors of the caller are not handed on"
+echo secret >handle
+run sh -c 'exec 3<handle 5<>handle 9<handle 40<handle; "$PYISOLATE" run -c "
+import os
+for f in map(int, os.listdir(\"/proc/self/fd\")):
+    try: print(f, os.pread(f, 6, 0))
+    except OSError as e: pass"'
+lacks "$out" secret "open descriptors of the caller are not handed on"
 mkdir gone
 run sh -c 'cd gone && rmdir ../gone && "$PYISOLATE" run -c "print(1)"'
 is "$out" 1 "a working directory that is gone"

@@ -78,7 +78,7 @@ trap 'exit 143' TERM
 
 at_exit() { test_at_exit="$*; $test_at_exit"; }
 
-diag() { printf '%s\n' "$*" | sed 's/^/# /'; }
+diag() { printf '%s\n' "$*" | cut -c 1-400 | head -n 60 | sed 's/^/# /'; }
 
 test_result() {	# RESULT NAME
 	test_n=$((test_n + 1))
