@@ -122,7 +122,7 @@ static const struct attempt attempts[] = {
 	{ "setresuid", a_setresuid, "set ids" },
 	{ "setgroups", a_setgroups, "join groups" },
 	{ "capset", a_capset, "set capabilities" },
-	{ "nofile", a_nofile, "raise a limit" },
+	{ "raise-limit", a_raise_limit, "raise a limit" },
 	{ "nice", a_nice, "raise the priority" },
 	{ "realtime", a_realtime, "real-time priority" },
 	{ "fchmod-suid", a_fchmod_suid, "make a file set-uid" },

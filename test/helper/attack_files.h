@@ -137,14 +137,14 @@ static int a_capset(void)
 	return result(syscall(SYS_capset, &header, data), "the capabilities were set");
 }
 
-static int a_nofile(void)
+static int a_raise_limit(void)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+	if (getrlimit(RLIMIT_MSGQUEUE, &limit) < 0)
 		return refused();
 	limit.rlim_max++;
-	return result(setrlimit(RLIMIT_NOFILE, &limit), "a limit was raised");
+	return result(setrlimit(RLIMIT_MSGQUEUE, &limit), "a limit was raised");
 }
 
 static int a_nice(void)
