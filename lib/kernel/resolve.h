@@ -14,15 +14,15 @@ struct pyi_policy;
  * Expand globs (at most 4,096 matches a rule, 64 directories deep below '**', into no symlink there), follow symlinks
  * whose owner is root or the invoker (another's is refused; a pattern passes it over), find kinds.
  *
- * A missing path: an error for a read or exec rule that a user wrote (file:line), skipped for a template's rule; for a
- * user's write rule whose directory exists an empty file is made, mode 0666 less the umask, owned by the invoker (marked
- * was_made, so that a refused run can take it back with pyi_resolve_undo). What is denied is kept as PYI_PATH_MISSING.
- * A pattern without matches grants nothing; the part before its first wildcard must exist.
+ * A missing path: an error for a read or exec rule that a user wrote (file:line), skipped for a template's rule; for
+ * a user's write rule whose directory exists an empty file is made, mode 0666 less the umask, owned by the invoker
+ * (marked was_made, so that a refused run can take it back with pyi_resolve_undo). What is denied is kept as
+ * PYI_PATH_MISSING. A pattern without matches grants nothing; the part before its first wildcard must exist.
  *
- * Never granted: /proc and the like (BPF, debug, trace, security, EFI, binfmt, pts file systems), sockets, devices; never
- * for writing: /sys and control groups. An error for a user's rule, left out for a template's and a pattern's. The five
- * devices that every sandbox has (null, zero, full, random, urandom) may be named and add nothing. '/' and /dev as a
- * whole are the planner's to refuse.
+ * Never granted: /proc and the like (BPF, debug, trace, security, EFI, binfmt, pts file systems), sockets, devices;
+ * never for writing: /sys and control groups. An error for a user's rule, left out for a template's and a pattern's.
+ * The five devices that every sandbox has (null, zero, full, random, urandom) may be named and add nothing. '/' and
+ * /dev as a whole are the planner's to refuse.
  *
  * `extra` (NULL or NULL-terminated) are host paths granted read+exec where they exist: the runtime list of `-- CMD`.
  * want_idmap (root): find out by trying whether each rule's file system takes id-mapped mounts.

@@ -30,7 +30,7 @@ void pyi_walk_release(struct pyi_walk *walk);
 /*
  * Walk an absolute path. A symlink is followed if root or `uid` owns it, else that is an error (EPERM): whoever owns a
  * link on the way to a granted path decides what is granted. At most 40 of them. on_link may be NULL.
- * 0 also when the path does not exist (walk->fd is -1). Errors: EPERM, ELOOP, ENOTDIR, ENAMETOOLONG, EACCES, EMFILE, ...
+ * 0 also when the path does not exist (walk->fd is -1). Errors: EPERM, ELOOP, ENOTDIR, ENAMETOOLONG, EACCES, EMFILE.
  */
 int pyi_walk(struct pyi_walk *walk, const char *path, uid_t uid, pyi_walk_link_fn *on_link,
 	     void *data, struct pyi_err *err);

@@ -135,7 +135,8 @@ static int setup(void **state)
 	for (size_t i = 0; i < n; i++)
 		rows[i].path = strdup(rows[i].path);
 	rows[n++] = (struct pyi_landlock_row){ strdup("/proc/self"), PYI_READ, true, false, false };
-	rows[n++] = (struct pyi_landlock_row){ strdup("/dev/null"), PYI_READ | PYI_WRITE, false, false, false };
+	rows[n++] = (struct pyi_landlock_row){ strdup("/dev/null"), PYI_READ | PYI_WRITE, false,
+					       false, false };
 	plan.n_landlock = add_libraries(n);
 	net_row.ranges[0] = (struct pyi_net_range){ .port_min = port_yes,
 						    .port_max = port_yes,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The resolver in a directory of its own, as any user; as root also with other people's symlinks and id-mapped mounts. */
+/* The resolver in a directory of its own, as any user. What only root can try is in root_resolve.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -185,28 +185,6 @@ static void test_links(void **state)
 	assert_non_null(strstr(err.msg, "p.yml:7: "));
 	assert_int_equal(resolve_one(PYI_READ, in_top("dangling")), -ENOENT);
 	assert_int_equal(resolve_one(PYI_READ, in_top("d/a.txt/x")), -ENOTDIR);
-}
-
-/* Somebody else's link must not decide what is granted. */
-static void test_foreign_link(void **state)
-{
-	struct pyi_fs_rule r = rule(PYI_READ, in_top("theirs"));
-
-	(void)state;
-	if (geteuid() != 0)
-		skip();
-	make_link("/etc/shadow", "theirs");
-	assert_int_equal(lchown(in_top("theirs"), 12345, 12345), 0);
-	assert_int_equal(resolve(&r, 1), -EPERM);
-	assert_non_null(strstr(err.msg, "symlink of user 12345"));
-	r.from.is_template = true;
-	assert_int_equal(resolve(&r, 1), 0);
-	assert_int_equal(grants.n, 0);
-	r.verdict = PYI_DENY; /* what a template denies is not forgotten */
-	assert_int_equal(resolve(&r, 1), -EPERM);
-	assert_int_equal(resolve_one(PYI_READ, in_top("thei*")), 0);
-	assert_int_equal(grants.n, 0);
-	unlink(in_top("theirs"));
 }
 
 static void test_missing(void **state)
@@ -405,22 +383,6 @@ static void test_extra(void **state)
 	assert_link(0, in_top("abs"), in_top("d/sub"));
 }
 
-static void test_idmap(void **state)
-{
-	struct pyi_fs_rule rules[] = { rule(PYI_READ, in_top("d")),
-				       rule(PYI_READ, strcpy(in_top(""), "/sys/devices/system/cpu")) };
-	struct pyi_policy policy = { .fs = rules, .n_fs = 2 };
-
-	(void)state;
-	pyi_grants_release(&grants);
-	assert_int_equal(pyi_resolve_paths(&policy, NULL, true, &grants, &err), 0);
-	assert_int_equal(grants.n, 2);
-	assert_false(grants.v[0].can_idmap); /* sysfs takes none */
-	if (geteuid() != 0)
-		skip();
-	assert_true(grants.v[1].can_idmap);
-}
-
 static struct pyi_net_rule net_rule(char *host)
 {
 	return (struct pyi_net_rule){ .verdict = PYI_ALLOW, .host = host, .from = { file_name, 9, false } };
@@ -458,11 +420,10 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),	     cmocka_unit_test(test_links),
-		cmocka_unit_test(test_foreign_link), cmocka_unit_test(test_missing),
-		cmocka_unit_test(test_globs),	     cmocka_unit_test(test_caps),
-		cmocka_unit_test(test_order),	     cmocka_unit_test(test_never),
-		cmocka_unit_test(test_extra),	     cmocka_unit_test(test_idmap),
+		cmocka_unit_test(test_plain),	cmocka_unit_test(test_links),
+		cmocka_unit_test(test_missing), cmocka_unit_test(test_globs),
+		cmocka_unit_test(test_caps),	cmocka_unit_test(test_order),
+		cmocka_unit_test(test_never),	cmocka_unit_test(test_extra),
 		cmocka_unit_test(test_names),
 	};
 
