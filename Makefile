@@ -106,7 +106,7 @@ endif
 PYTHON := PYTHONHASHSEED=0 PYTHONHOME=$(CPYTHON) PYTHONPATH=$(CPYTHON)/lib $(CPYTHON)/python -S -P -B
 PYLIBS = $(CPYTHON)/libpython.a $(shell cat $(CPYTHON)/link)
 # What lib/guest/static.c replaces in libraries and in gcc's start-up code.
-WRAP := dlopen dlerror __register_frame_info __deregister_frame_info _PyCriticalSection_BeginSlow
+WRAP := dlopen dlerror setlocale __register_frame_info __deregister_frame_info _PyCriticalSection_BeginSlow
 LDWRAP := $(WRAP:%=-Wl,--wrap=%) -Wl,--eh-frame-hdr
 LIBS := -lbpf -lelf -lyaml -lcrypto -lzstd -lz -luuid -ldl -lm -lpthread
 

@@ -2,6 +2,7 @@
 """The Python side of the guest: what is easier said in Python than in C. Nothing here is a boundary."""
 import sys
 import builtins
+import linecache
 from _frozen_importlib_external import SourceFileLoader
 
 
@@ -12,6 +13,8 @@ class ScriptLoader(SourceFileLoader):
     def __init__(self, path, text):
         super().__init__("__main__", path)
         self._text = text       # a memoryview of the spec's mapping
+        # For those that know only the file's name, as warnings do.
+        linecache.cache[path] = (lambda: self.get_source("__main__"),)
 
     def get_data(self, path):
         return bytes(self._text) if path == self.path else super().get_data(path)

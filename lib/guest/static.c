@@ -64,6 +64,20 @@ void pyi_guest_static_init(void)
 }
 
 /*
+ * setlocale(category, "") asks for what LANG names, and without locale files there is only "C" (Python's own text is
+ * UTF-8 all the same). A program that begins with locale.setlocale(LC_ALL, "") shall get that one instead of an error.
+ */
+char *__real_setlocale(int category, const char *name);
+char *__wrap_setlocale(int category, const char *name);
+
+char *__wrap_setlocale(int category, const char *name)
+{
+	char *locale = __real_setlocale(category, name);
+
+	return locale || !name || name[0] ? locale : __real_setlocale(category, "C");
+}
+
+/*
  * gcc's start-up code for static programs hands all unwind tables to the unwinder, which reads every one of them:
  * 3.4 million instructions at each exec. With --eh-frame-hdr it finds the tables itself if it ever needs them.
  */
