@@ -58,6 +58,8 @@ static int add_own_trees(struct pyi_build *b, struct pyi_err *err)
 		{ "/dev/stdin", "/proc/self/fd/0" },
 		{ "/dev/stdout", "/proc/self/fd/1" },
 		{ "/dev/stderr", "/proc/self/fd/2" },
+		/* sem_open(3), shm_open(3): locks and queues of Python's multiprocessing. */
+		{ "/dev/shm", "/tmp" },
 	};
 	struct pyi_op *op;
 

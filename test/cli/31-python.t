@@ -96,6 +96,10 @@ is "$out" "main
 thread
 atexit
 del" "threads are joined, then atexit functions and finalizers run"
+printf 'import atexit\natexit.register(lambda: 1/0)\nprint("main")\n' >atexit.py
+pyi run atexit.py
+exits 0 "an error in an atexit function does not change the exit code"
+contains "$err" "ZeroDivisionError" "and is shown"
 pyi run -c 'print(len([help, copyright, credits, license]), help)'
 contains "$out" "4 Type help() for" "the builtins of the site module"
 pyi run -c 'import sys; print(sys.flags.utf8_mode, sys.stdout.encoding, sys.stdin.errors, sys.stderr.errors)'
@@ -229,7 +233,6 @@ script "annotations and __future__" '"""doc"""\nfrom __future__ import annotatio
 script "chained exceptions" 'def f():\n    raise KeyError("no \\n x")\ntry:\n    f()\nexcept KeyError as e:\n    raise RuntimeError("two") from e\n'
 script "exception groups" 'raise ExceptionGroup("g", [ValueError(1), TypeError("x")])\n'
 script "an error in a thread" 'import threading\ndef w(): raise ValueError("in thread")\nt=threading.Thread(target=w); t.start(); t.join()\nprint("ok")\n'
-script "an error in an atexit function" 'import atexit\natexit.register(lambda: 1/0)\nprint("main")\n'
 script "endless recursion" 'def f(n): return f(n+1)\nf(0)\n'
 script "StopIteration in a generator" 'def g():\n  yield 1\n  raise StopIteration\nlist(g())\n'
 script "an assertion" 'assert 1 == 2, "msg"\n'
