@@ -38,17 +38,20 @@ static int load_return(enum bpf_prog_type type, enum bpf_attach_type attach, int
 	return bpf_prog_load(type, "pyi_probe", "Dual MIT/GPL", insns, PYI_ARRAY_SIZE(insns), &opts);
 }
 
-/* With a descriptor that is none: a call that is not forbidden says EBADF. */
+/* With a descriptor that is none: a call that is not forbidden says EBADF, of a path that it is not there. */
 static void try_map_calls(struct pyi_fact *fact)
 {
 	uint64_t key = 0;
 
+	set_fact(fact, 0, "");
 	if (bpf_map_update_elem(-1, &key, &key, BPF_ANY) != -EBADF)
 		set_fact(fact, errno, "bpf(BPF_MAP_UPDATE_ELEM)");
 	else if (bpf_map_delete_elem(-1, &key) != -EBADF)
 		set_fact(fact, errno, "bpf(BPF_MAP_DELETE_ELEM)");
-	else
-		set_fact(fact, 0, "");
+	else if (bpf_obj_get(PYI_BPFFS "/none") != -ENOENT)
+		set_fact(fact, errno, "bpf(BPF_OBJ_GET)");
+	else if (bpf_obj_pin(-1, PYI_BPFFS "/none") < 0 && (errno == EPERM || errno == EACCES || errno == ENOSYS))
+		set_fact(fact, errno, "bpf(BPF_OBJ_PIN)");
 }
 
 void pyi_bpf_probe(struct pyi_facts *facts)

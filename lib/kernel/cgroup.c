@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "base/fault.h"
 #include "base/io.h"
 #include "base/proc.h"
 #include "base/util.h"
@@ -59,19 +60,20 @@ static int open_group(struct pyi_cgroup *cgroup, struct group *group, bool must_
 
 	snprintf(path, sizeof(path), "%s/%s", group->parent, cgroup->name);
 	/* A parent that is gone is not made again: on v2 BPF programs were attached to the old one. */
-	if (mkdir(path, 0755) < 0)
+	if (PYI_FAULT(400, ENOSPC) || mkdir(path, 0755) < 0)
 		return errno == EEXIST ? -EEXIST
 				       : pyi_err_sys(err, errno, "cannot make the control group '%s'", path);
 	cgroup->n++;
-	group->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	group->fd = PYI_FAULT(401, EMFILE) ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (group->fd < 0)
 		return pyi_err_sys(err, errno, "cannot open the control group '%s'", path);
 	/* Held only by a sweeper in another pid namespace, for whom we look dead: leave it that name. */
-	if (flock(group->fd, LOCK_EX | LOCK_NB) < 0)
+	if (PYI_FAULT(402, ENOLCK) || flock(group->fd, LOCK_EX | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK ? -EEXIST : pyi_err_sys(err, errno, "cannot lock '%s'", path);
 	if (!must_join)
 		return 0;
-	group->join_fd = openat(group->fd, group->is_v2 ? "cgroup.procs" : "tasks", O_WRONLY | O_CLOEXEC);
+	if (!PYI_FAULT(403, EMFILE))
+		group->join_fd = openat(group->fd, group->is_v2 ? "cgroup.procs" : "tasks", O_WRONLY | O_CLOEXEC);
 	if (group->join_fd < 0)
 		return pyi_err_sys(err, errno, "cannot open the process list of '%s'", path);
 	return 0;
@@ -97,7 +99,7 @@ static const struct group *need_group(struct pyi_cgroup *cgroup, const char *par
 
 static int set_value(const struct group *group, const char *file, const char *value, struct pyi_err *err)
 {
-	int ret = pyi_write_at(group->fd, file, value);
+	int ret = PYI_FAULT(404, EINVAL) ? -errno : pyi_write_at(group->fd, file, value);
 
 	if (ret < 0)
 		return pyi_err_sys(err, -ret, "cannot set %s to '%s'", file, value);
@@ -265,7 +267,7 @@ int pyi_cgroup_enter(const struct pyi_cgroup *cgroup)
 		if (cgroup->groups[i].join_fd < 0)
 			continue;
 		do
-			n = write(cgroup->groups[i].join_fd, "0", 1);
+			n = PYI_FAULT(405, ENOMEM) ? -1 : write(cgroup->groups[i].join_fd, "0", 1);
 		while (n < 0 && errno == EINTR);
 		if (n < 0)
 			return -errno;

@@ -57,6 +57,20 @@ static int find_facts(void **state)
 	return 0;
 }
 
+/* The same as if there were no v2 hierarchy, where v1 has controllers. */
+static int find_v1_facts(void **state)
+{
+	find_facts(state);
+	if (!facts.cgroup_memory_dir[0] || strcmp(facts.cgroup_memory_dir, facts.cgroup_v2_dir) == 0) {
+		facts.is_root = false;
+		snprintf(facts.cgroup.detail, sizeof(facts.cgroup.detail), "no v1 controllers here");
+		return 0;
+	}
+	facts.cgroup_kind = PYI_CGROUP_V1;
+	facts.cgroup_v2_dir[0] = '\0';
+	return 0;
+}
+
 static void need_groups(void)
 {
 	if (!facts.is_root || facts.cgroup_kind == PYI_CGROUP_NONE) {
@@ -80,16 +94,27 @@ static struct pyi_cgroup *new_group(const struct pyi_limits *limits)
 static pid_t fork_into(const struct pyi_cgroup *cgroup)
 {
 	struct clone_args args = { .exit_signal = SIGCHLD };
+	int ends[2];
+	char byte;
 	pid_t pid;
 
 	if (pyi_cgroup_v2_fd(cgroup) >= 0) {
 		args.flags = CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)pyi_cgroup_v2_fd(cgroup);
 	}
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-	if (pid == 0 && pyi_cgroup_enter(cgroup) < 0)
-		_exit(99);
-	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (pyi_cgroup_enter(cgroup) < 0)
+			_exit(99);
+		close(ends[0]);
+		close(ends[1]);
+		return 0;
+	}
+	assert_true(pid > 0);
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &byte, 1), 0);	/* it is in */
+	close(ends[0]);
 	return pid;
 }
 
@@ -150,6 +175,8 @@ static void facts_are_found(void **state)
 	assert_int_equal(facts.cgroup.errnum, 0);
 	if (facts.cgroup_v2_dir[0])
 		assert_int_equal(stat(facts.cgroup_v2_dir, &st), 0);
+	if (facts.cgroup_kind == PYI_CGROUP_V1)
+		return;
 	if (facts.cgroup_kind == PYI_CGROUP_V2)
 		assert_string_equal(facts.cgroup_memory_dir, facts.cgroup_v2_dir);
 	else
@@ -427,10 +454,9 @@ static void a_lock_protects_from_sweep(void **state)
 	int fd;
 
 	need_groups();
-	if (!facts.cgroup_v2_dir[0])
-		skip();
 	/* As an owner in another pid namespace looks from here: no such process, but the lock is held. */
-	snprintf(path, sizeof(path), "%s/run-1999999999-1", facts.cgroup_v2_dir);
+	snprintf(path, sizeof(path), "%s/run-1999999999-1",
+		 facts.cgroup_v2_dir[0] ? facts.cgroup_v2_dir : facts.cgroup_memory_dir);
 	assert_int_equal(mkdir(path, 0755), 0);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(fd >= 0);
@@ -503,6 +529,9 @@ static void delegated_to_a_user(void **state)
 			print_error("found '%s' %s\n", mine.cgroup_v2_dir, mine.cgroup.detail);
 			_exit(2);
 		}
+		/* On pure v2 the controllers come along: the group above ours holds no process. */
+		if (facts.cgroup_kind == PYI_CGROUP_V2 && strcmp(mine.cgroup_memory_dir, mine.cgroup_v2_dir) != 0)
+			_exit(5);
 		if (pyi_cgroup_new(&mine, &limits, &cgroup, &err) < 0) {
 			print_error("%s\n", err.msg);
 			_exit(3);
@@ -532,6 +561,66 @@ static void delegated_to_a_user(void **state)
 		_exit(mine.cgroup_kind == PYI_CGROUP_NONE && mine.cgroup.errnum == EACCES ? 0 : 2);
 	}
 	assert_int_equal(wait_for(pid), 0);
+}
+
+/*
+ * Delegated on v2 with us as the only process in it, as systemd-run does: we step down into a leaf, because a group that
+ * holds processes gives no controllers.
+ */
+static void alone_in_a_delegated_group(void **state)
+{
+	static const char *const files[] = { "", "/cgroup.procs", "/cgroup.subtree_control", "/cgroup.threads" };
+	char name[PYI_CGROUP_NAME_MAX], top[340], path[400];
+	struct pyi_proc self;
+	pid_t pid;
+
+	need_groups();
+	if (facts.cgroup_kind != PYI_CGROUP_V2)
+		skip();
+	assert_int_equal(pyi_proc_identify(getpid(), &self), 0);
+	pyi_cgroup_name(&self, 9998, name);
+	snprintf(top, sizeof(top), "%s/%s", facts.cgroup_v2_dir, name);
+	assert_int_equal(mkdir(top, 0755), 0);
+	for (int k = 0; k < 4; k++) {
+		snprintf(path, sizeof(path), "%s%s", top, files[k]);
+		assert_int_equal(chown(path, 54321, 54321), 0);
+	}
+	pid = fork();
+	if (pid == 0) {
+		struct pyi_limits limits = { .pids = 4, .memory_bytes = 32 << 20 };
+		struct pyi_facts mine = { .uid = 54321, .gid = 54321, .clone_into_cgroup = true };
+		struct pyi_cgroup *cgroup;
+		struct pyi_err err = { 0 };
+		FILE *f;
+
+		snprintf(path, sizeof(path), "%s/cgroup.procs", top);
+		f = fopen(path, "w");
+		if (!f || fputs("0", f) < 0 || fclose(f) != 0 || setgid(54321) < 0 || setuid(54321) < 0)
+			_exit(1);
+		pyi_cgroup_find(&mine);
+		if (mine.cgroup.errnum || strcmp(mine.cgroup_memory_dir, mine.cgroup_v2_dir) != 0) {
+			print_error("found '%s' %s\n", mine.cgroup_v2_dir, mine.cgroup.detail);
+			_exit(2);
+		}
+		if (pyi_cgroup_new(&mine, &limits, &cgroup, &err) < 0) {
+			print_error("%s\n", err.msg);
+			_exit(3);
+		}
+		pid = fork_into(cgroup);
+		if (pid == 0) {
+			volatile char *p = malloc(128 << 20);
+
+			for (size_t i = 0; p && i < 128 << 20; i += 4096)
+				p[i] = 1;
+			_exit(0);
+		}
+		if (!WIFSIGNALED(wait_for(pid)))
+			_exit(4);
+		pyi_cgroup_free(cgroup);
+		_exit(0);
+	}
+	assert_int_equal(wait_for(pid), 0);
+	assert_int_equal(pyi_cgroup_dir_remove(facts.cgroup_v2_dir, name, 1000), 0);
 }
 
 static void cost_of_it(void **state)
@@ -569,17 +658,28 @@ static void cost_of_it(void **state)
 		      best_free);
 }
 
+#define BOTH(fn) cmocka_unit_test_setup(fn, find_facts), { "v1_" #fn, fn, find_v1_facts, NULL, NULL }
+#define V2(fn) cmocka_unit_test_setup(fn, find_facts)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names_are_parsed),	     cmocka_unit_test(facts_are_found),
-		cmocka_unit_test(memory_limit_kills),	     cmocka_unit_test(pids_limit_refuses),
-		cmocka_unit_test(cpu_limit_throttles),	     cmocka_unit_test(kill_ends_a_tree),
-		cmocka_unit_test(free_kills_what_is_left),   cmocka_unit_test(freeze_stops_and_continues),
-		cmocka_unit_test(several_of_one_owner),	     cmocka_unit_test(sweep_after_sigkill),
-		cmocka_unit_test(a_lock_protects_from_sweep), cmocka_unit_test(failure_leaves_nothing),
-		cmocka_unit_test(delegated_to_a_user),	     cmocka_unit_test(cost_of_it),
+		cmocka_unit_test(names_are_parsed),
+		BOTH(facts_are_found),
+		BOTH(memory_limit_kills),
+		BOTH(pids_limit_refuses),
+		BOTH(cpu_limit_throttles),
+		BOTH(kill_ends_a_tree),
+		BOTH(free_kills_what_is_left),
+		BOTH(freeze_stops_and_continues),
+		BOTH(several_of_one_owner),
+		BOTH(sweep_after_sigkill),
+		BOTH(a_lock_protects_from_sweep),
+		BOTH(failure_leaves_nothing),
+		V2(delegated_to_a_user),
+		V2(alone_in_a_delegated_group),
+		BOTH(cost_of_it),
 	};
 
-	return cmocka_run_group_tests(tests, find_facts, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }
