@@ -46,9 +46,9 @@ struct pyi_sandbox_start {
 	int stdio[3]; /* become 0, 1, 2 of the guest; -1: closed */
 	int spec_fd; /* Python: the guest spec (memfd), becomes PYI_GUEST_SPEC_FD; -1 for a command */
 	int report_fd; /* write end of the report pipe, becomes PYI_GUEST_REPORT_FD; -1 for a command */
-	char *const *argv; /* of a command; NULL for Python */
-	const struct pyi_seccomp *seccomp; /* installed before a command's exec; NULL for Python, which does it itself */
-	uid_t owner_uid; /* the invoker's, whom idmapped files belong to */
+	char *const *argv;		   /* of a command; NULL for Python */
+	const struct pyi_seccomp *seccomp; /* before a command's exec; NULL for Python, which does it itself */
+	uid_t owner_uid;		   /* the invoker's, whom idmapped files belong to */
 	gid_t owner_gid;
 };
 

@@ -262,6 +262,33 @@ static inline void fixture_file(const char *dir, const char *name, const char *t
 		assert_int_equal(fchown(fd, owner, owner), 0);
 }
 
+static inline void fixture_bind(struct fixture *f, const char *path, unsigned int access,
+				bool is_dir, bool idmap)
+{
+	fixture_op(f, (struct pyi_op){ .kind = PYI_OP_BIND,
+				       .path = S(path),
+				       .source = S(path),
+				       .access = access,
+				       .is_dir = is_dir,
+				       .idmap = idmap });
+}
+
+/* A directory anyone may write to, with a directory "secret" and a file "key" that are to be denied. */
+static inline void fixture_secrets(char *base, uid_t owner)
+{
+	char dir[64];
+
+	assert_non_null(mkdtemp(base));
+	assert_int_equal(chmod(base, 0777), 0);
+	snprintf(dir, sizeof(dir), "%s/secret", base);
+	assert_int_equal(mkdir(dir, 0777), 0);
+	assert_int_equal(chmod(dir, 0777), 0);
+	fixture_file(dir, "x", "secret\n", 0666, owner);
+	fixture_file(base, "key", "secret\n", 0666, owner);
+	assert_int_equal(chown(base, owner, owner), 0);
+	assert_int_equal(chown(dir, owner, owner), 0);
+}
+
 /* Remove a directory of a test, which lies in /var/tmp. */
 static inline void fixture_remove(const char *path)
 {
