@@ -94,9 +94,7 @@ static void decide_exit(const struct pyi_outcome_input *input, int code, struct 
 		return;
 	if (watch->has_uncaught)
 		result->reason = PYI_REASON_EXCEPTION;
-	/* An uncaught MemoryError, or one of the guest's processes was killed for memory and the guest failed of it. */
-	if ((code == 1 && is_memory_error(watch) && input->plan->limits.memory_bytes) ||
-	    (input->usage && input->usage->oom_kills)) {
+	if (code == 1 && is_memory_error(watch) && input->plan->limits.memory_bytes) {
 		result->reason = PYI_REASON_MEMORY;
 		result->exit_code = PYI_EXIT_MEMORY;
 	} else if (input->usage && input->usage->pids_refused) {
@@ -350,6 +348,18 @@ static void explain_import(const struct pyi_outcome_input *input, const struct p
 	}
 }
 
+/* A program that is there and granted, and yet not found: the kernel means the loader that it names. */
+static bool lacks_loader(const struct pyi_plan *plan, const struct pyi_report_msg *msg)
+{
+	const struct pyi_fs_rule *rule;
+	char path[PATH_MAX];
+	struct stat st;
+
+	return (msg->flags & PYI_REPORT_PROGRAM) && msg->errnum == ENOENT &&
+	       absolute_path(plan, msg->path, path, sizeof(path)) && stat(path, &st) == 0 &&
+	       pyi_policy_decide_fs(plan->policy, path, PYI_EXEC, &rule) == PYI_ALLOW;
+}
+
 static void explain_path(const struct pyi_plan *plan, const struct pyi_report_msg *msg)
 {
 	const struct pyi_fs_rule *rule = NULL;
@@ -357,6 +367,11 @@ static void explain_path(const struct pyi_plan *plan, const struct pyi_report_ms
 	unsigned int access;
 	const char *flag;
 
+	if (lacks_loader(plan, msg)) {
+		pyi_log_note("'%s' is granted, but not the loader and libraries it needs: --allow-run /lib64 "
+			     "--allow-run /lib grants the host's", msg->path);
+		return;
+	}
 	if (!is_denial(plan, msg, path, sizeof(path), &rule, &access))
 		return;
 	flag = access == PYI_WRITE ? "--allow-write" : access == PYI_EXEC ? "--allow-run" : "--allow-read";
