@@ -282,6 +282,8 @@ static void check_env(struct pyi_loader *l)
 
 void pyi_loader_end(struct pyi_loader *l)
 {
+	if (l->nomem)
+		return; /* a rule may lack its origin */
 	check_fs(l);
 	check_net(l);
 	check_env(l);
