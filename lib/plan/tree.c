@@ -81,7 +81,8 @@ static int add_own_trees(struct pyi_build *b, struct pyi_err *err)
 			return -ENOMEM;
 	}
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(links); i++)
-		if (!add_op(b, PYI_OP_SYMLINK, links[i][0], NULL, links[i][1], err))
+		if (!is_taken(b, links[i][0]) &&
+		    !add_op(b, PYI_OP_SYMLINK, links[i][0], NULL, links[i][1], err))
 			return -ENOMEM;
 	return 0;
 }
