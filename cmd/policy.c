@@ -76,8 +76,7 @@ static int check(const struct request *request)
 		if (!policy)
 			code = PYI_EXIT_FAILURE;
 		else if (pyi_log_get_level() > PYI_LOG_QUIET)
-			printf("%s: ok, %zu rules\n", request->operands[i],
-			       policy->n_fs + policy->n_net + policy->n_env);
+			printf("%s: ok\n", request->operands[i]);
 	}
 	return code;
 }

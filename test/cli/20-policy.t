@@ -27,7 +27,7 @@ limits: {memory: 256MiB, cpu: 50%, cpu_time: 10s, wall_time: 30s, pids: 16, open
 END
 pyi policy check good.yml
 exits 0 "a good policy passes"
-like "$out" "^good.yml: ok, [0-9]+ rules\$" "and check says so"
+is "$out" "good.yml: ok" "and check says so"
 is "$err" "" "without a complaint"
 pyi policy check -q good.yml
 is "$code$out$err" 0 "check -q says nothing"
