@@ -5,8 +5,6 @@
  */
 #include "test/unit/sandbox_fixture.h"
 
-#include <sched.h>
-
 static void test_identity(void **state)
 {
 	struct fixture f = fixture_new();
@@ -394,7 +392,5 @@ int main(void)
 		fprintf(stderr, "1..0 # SKIP needs root\n");
 		return 0;
 	}
-	if (getenv("T"))
-		cmocka_set_test_filter(getenv("T"));
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return fixture_main(getenv("T")) ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }

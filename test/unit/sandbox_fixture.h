@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -235,12 +237,12 @@ static inline void fixture_end(struct fixture *f)
 	alarm(0);
 }
 
-/* Every writer of a pipe is gone within two seconds. */
+/* Every writer of a pipe is gone within ten seconds. */
 static inline void fixture_expect_eof(int fd)
 {
 	char buf[256];
 
-	alarm(2);
+	alarm(10);
 	while (read(fd, buf, sizeof(buf)) > 0)
 		;
 	alarm(0);
@@ -327,6 +329,20 @@ static inline void fixture_in_child(int (*prepare)(void), CMUnitTestFunction bod
 static inline int fixture_become_user(void)
 {
 	return setgroups(0, NULL) || setgid(65534) || setuid(65534);
+}
+
+/*
+ * A mount namespace of the tests' own, so that nobody else's mounts are counted, and only the tests that match a
+ * filter, if there is one.
+ */
+static inline int fixture_main(const char *filter)
+{
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL)) {
+		perror("unshare");
+		return -1;
+	}
+	cmocka_set_test_filter(filter);
+	return 0;
 }
 
 #endif
