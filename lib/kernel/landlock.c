@@ -207,7 +207,9 @@ static int ports(const struct pyi_plan *plan, int ruleset_fd, __u64 *handled, st
 	struct port_set set;
 	int r;
 
-	for (size_t i = 0; i < PYI_ARRAY_SIZE(kinds) && !plan->use_bpf_cgroup; i++) {
+	if (plan->use_bpf_cgroup && plan->n_net)
+		return 0;
+	for (size_t i = 0; i < PYI_ARRAY_SIZE(kinds); i++) {
 		collect_ports(plan, kinds[i].use, &set);
 		if (set.n > PORT_RULES_MAX)
 			continue;
