@@ -75,11 +75,13 @@ s = socket.create_server((host, int(port)))
 print("ready", flush=True)
 while True:
     s.accept()[0].close()
-' "$address" >"ready-$address" &
+' "$address" >"ready-$address" 2>"server-$address" &
 done
-for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-	[ "$(cat ready-* | wc -l)" = 5 ] && break
+i=0
+until [ "$(cat ready-* | wc -l)" = 5 ]; do
 	sleep 0.1
+	i=$((i + 1))
+	[ $i -lt 200 ] || { cat server-* >&2; exit 1; }
 done
 END
 
