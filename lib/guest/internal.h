@@ -38,6 +38,9 @@ int pyi_guest_python_start(struct pyi_err *err);
 /* EROFS makes a PermissionError. 0, or -1. */
 int pyi_guest_map_errno(void);
 
+/* Everything of ours is loaded: the collector runs from now on, and leaves aside what is there already. */
+void pyi_guest_python_ready(void);
+
 /* Memory is full and an exception has to be shown: make room. Under RLIMIT_DATA only; once. */
 void pyi_guest_release_reserve(void);
 

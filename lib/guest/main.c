@@ -391,6 +391,7 @@ int pyi_guest_main(void)
 		pyi_guest_report_error(&err);
 		return EXIT_SETUP;
 	}
+	pyi_guest_python_ready();
 	pyi_guest_report_ready();
 	return run_to_end(helper, &spec_map.spec);
 }

@@ -20,6 +20,9 @@ extern const struct _frozen pyi_frozen_modules[];
 extern void mi_option_set(int option, long value);
 enum { MI_OPTION_EAGER_COMMIT = 3, MI_OPTION_ARENA_EAGER_COMMIT = 4, MI_OPTION_ARENA_RESERVE = 23 };
 
+/* gc.freeze() without importing gc. Of libpython, whose headers declare it for its own use only. */
+extern void _PyGC_Freeze(PyInterpreterState *interp);
+
 /*
  * CPython's own path configuration (getpath.o in libpython.a) looks for the standard library on disk. Every path is
  * set in make_config(), so there is nothing to compute; defining its two entry points here keeps that object out of
@@ -151,7 +154,22 @@ static PyStatus initialise(PyConfig *config)
 	status = set_paths(config);
 	if (PyStatus_Exception(status))
 		return status;
-	return Py_InitializeFromConfig(config);
+	/*
+	 * In two steps, because the garbage collector can be stopped only in between: what start-up makes stays, and
+	 * looking through it takes a tenth of the time. pyi_guest_python_ready lets it run again.
+	 */
+	config->_init_main = 0;
+	status = Py_InitializeFromConfig(config);
+	if (PyStatus_Exception(status))
+		return status;
+	PyGC_Disable();
+	return _Py_InitializeMain();
+}
+
+void pyi_guest_python_ready(void)
+{
+	_PyGC_Freeze(PyInterpreterState_Get());
+	PyGC_Enable();
 }
 
 int pyi_guest_python_start(struct pyi_err *err)
