@@ -34,19 +34,23 @@ def lines(path):
 
 
 class Differences:
-    """What DIFFERENCES says: PATTERN, OUTSIDE>INSIDE, reason."""
+    """What DIFFERENCES says: PATTERN, OUTSIDE>INSIDE, /regular expression for what the inside says/ or '-', reason."""
 
     def __init__(self, path):
         self.rules = []
         for number, line in lines(path):
-            pattern, change, why = line.split(None, 2)
-            outside, inside = change.split(">")
-            self.rules.append((re.compile(fnmatch.translate(pattern)), outside, inside, why, number))
+            match = re.fullmatch(r"(\S+)\s+(\w+)>(\w+)\s+(?:-|/(.*)/)\s+(\S.*)", line)
+            if not match:
+                raise SystemExit("%s:%d: not PATTERN OUTSIDE>INSIDE /SAYS/ WHY" % (path, number))
+            pattern, outside, inside, says, why = match.groups()
+            self.rules.append((re.compile(fnmatch.translate(pattern)), outside, inside, re.compile(says or ""), why,
+                               number))
         self.used = set()
 
     def explain(self, test, outside, inside):
-        for pattern, before, after, why, number in self.rules:
-            if pattern.match(test) and before in ("any", outside) and after in ("any", inside):
+        for pattern, before, after, says, why, number in self.rules:
+            if (pattern.match(test) and before in ("any", outside.word) and after in ("any", inside.word) and
+                    says.search(inside.detail)):
                 self.used.add(number)
                 return why
         return None
@@ -137,14 +141,21 @@ def compare(modules, outside, inside, explained, verbose):
             notes = []
             bad = False
             ran = sum(r.word != "skip" for r in before.values())
-            for test in sorted(before.keys() | after.keys()):
+            tests = sorted(before.keys() | after.keys())
+            crashed = {side: r for side, results in (("outside", before), ("inside", after))
+                       for r in results.values() if r.word == "crash"}
+            if crashed:  # one line, not one for each test that is missing
+                bad = True
+                notes += ["%s ended early: %s" % (side, r.detail) for side, r in crashed.items()]
+                tests = [t for t in tests if t in before and t in after]
+            for test in tests:
                 was = before.get(test, Outcome("absent", ""))
                 now = after.get(test, Outcome("absent", ""))
                 totals["tests"] += 1
                 if was.word == now.word:
                     totals["same"] += 1
                     continue
-                why = explained.explain(test, was.word, now.word)
+                why = explained.explain(test, was, now)
                 totals["explained" if why else "unexplained"] += 1
                 bad = bad or not why
                 if verbose or not why:
