@@ -8,7 +8,7 @@ import collections
 import hashlib
 import os
 import re
-import socket
+import subprocess
 import sys
 import time
 
@@ -39,9 +39,9 @@ def attempt(what, action):
     try:
         got = action()
     except OSError as e:
-        print("  %-46s %s: %s" % (what, type(e).__name__, e.strerror))
+        print("  %-30s %s: %s" % (what, type(e).__name__, e.strerror))
         return 0
-    print("  %-46s ALLOWED, which is wrong: %r" % (what, got))
+    print("  %-30s ALLOWED, which is wrong: %r" % (what, got))
     return 1
 
 
@@ -68,10 +68,9 @@ def main():
 
     print("\nand three things it was not allowed:\n")
     wrong = attempt("read /etc/shadow", lambda: open("/etc/shadow").readline())
-    wrong += attempt("read build/demo/private/key, denied in policy.yml",
+    wrong += attempt("read build/demo/private/key",
                      lambda: open(os.path.join(out, "private", "key")).read())
-    wrong += attempt("connect to 169.254.169.254:80",
-                     lambda: socket.create_connection(("169.254.169.254", 80), 2))
+    wrong += attempt("run /bin/sh", lambda: subprocess.run(["/bin/sh", "-c", "id"], check=True))
     return wrong
 
 

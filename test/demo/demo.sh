@@ -36,7 +36,7 @@ if [ "$code" != 0 ]; then
 fi
 
 title "what pyisolate said about it on stderr (-v)"
-sed 's/^/  /' build/demo/stderr
+sed "s,$top/,,g; s/^/  /" build/demo/stderr
 
 title "which rule refused it, from the result record (build/demo/result.json, read in a sandbox of its own)"
 "$bin" run --allow-read build/demo/result.json -c '
