@@ -339,6 +339,20 @@ static bool is_repeated(const struct pyi_report_msg *msg)
 	return same;
 }
 
+/*
+ * The import system looks through every directory of sys.path, the script's own among them, and takes a refusal for
+ * "not here". What matters is whether the module was found, and that is told at the end.
+ */
+static bool is_import_system(PyObject *code)
+{
+	const char *name = PyCode_Check(code) ? PyUnicode_AsUTF8(((PyCodeObject *)code)->co_filename)
+					      : NULL;
+
+	if (!name)
+		PyErr_Clear();
+	return name && !strncmp(name, "<frozen importlib", 17);
+}
+
 /* sys.monitoring's RAISE: (code, offset, exception). Called again in each frame that the exception passes. */
 static PyObject *on_raise(PyObject *self, PyObject *const *args, Py_ssize_t n_args)
 {
@@ -346,7 +360,8 @@ static PyObject *on_raise(PyObject *self, PyObject *const *args, Py_ssize_t n_ar
 	PyObject *tb;
 	bool is_first;
 
-	if (report.fd < 0 || n_args < 3 || !is_kind(args[2], PyExc_OSError))
+	if (report.fd < 0 || n_args < 3 || !is_kind(args[2], PyExc_OSError) ||
+	    is_import_system(args[0]))
 		Py_RETURN_NONE;
 	tb = PyException_GetTraceback(args[2]);
 	is_first = !tb || !((PyTracebackObject *)tb)->tb_next;
