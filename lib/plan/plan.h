@@ -84,12 +84,12 @@ struct pyi_landlock_row {
 	unsigned int access;
 	bool is_dir;
 	bool may_make_special; /* symlinks, fifos and sockets may be made here: private file systems only */
-	bool may_list;	       /* directories beneath may be listed, files not read: the sandbox's own root */
+	bool may_list; /* directories beneath may be listed, files not read: the sandbox's own root */
 };
 
 /*
  * Network rows: prefixes, each with the final verdict of every rule about it, per port range. Prefixes are distinct and
- * may nest; **the longest one that holds an address decides alone** (an LPM trie's answer), a row without ranges denies,
+ * may nest; **the longest one that holds an address decides alone** (as in an LPM trie), a row without ranges denies,
  * and so does no row at all. IPv4 as ::ffff:a.b.c.d. Ranges are sorted; for one port and one kind of use at most one
  * range applies, but ranges for different uses may overlap.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a host can enforce, for people and scripts: each feature, what it is for, what to do where it is missing. Pure. */
+/* What a host can enforce: each feature, what it is for, what to do where it is missing. Pure. */
 #ifndef PYI_REPORT_DOCTOR_H
 #define PYI_REPORT_DOCTOR_H
 

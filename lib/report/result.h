@@ -12,17 +12,17 @@
 struct pyi_buf;
 
 enum pyi_reason {
-	PYI_REASON_EXITED,	/* by itself */
-	PYI_REASON_EXCEPTION,	/* an uncaught Python exception */
+	PYI_REASON_EXITED,    /* by itself */
+	PYI_REASON_EXCEPTION, /* an uncaught Python exception */
 	PYI_REASON_SIGNAL,
 	PYI_REASON_WALL_TIME,
 	PYI_REASON_CPU_TIME,
 	PYI_REASON_MEMORY,
-	PYI_REASON_PIDS,	/* ended abnormally after the limit on processes was hit */
+	PYI_REASON_PIDS, /* ended abnormally after the limit on processes was hit */
 	PYI_REASON_OUTPUT,
-	PYI_REASON_POLICY,	/* killed for a forbidden system call, or on_violation: kill */
+	PYI_REASON_POLICY, /* killed for a forbidden system call, or on_violation: kill */
 	PYI_REASON_PANIC,
-	PYI_REASON_SETUP,	/* pyisolate failed before or around the guest */
+	PYI_REASON_SETUP, /* pyisolate failed before or around the guest */
 };
 
 enum {
@@ -31,7 +31,7 @@ enum {
 	PYI_EXIT_FAILURE = 125,
 	PYI_EXIT_CANNOT_EXEC = 126,
 	PYI_EXIT_NOT_FOUND = 127,
-	PYI_EXIT_OUTPUT = 153,	/* as SIGXFSZ, the signal for too large a file */
+	PYI_EXIT_OUTPUT = 153, /* as SIGXFSZ, the signal for too large a file */
 	PYI_EXIT_MEMORY = 137,
 	PYI_EXIT_CPU_TIME = 152,
 	PYI_EXIT_POLICY = 159,
@@ -42,35 +42,35 @@ const char *pyi_reason_name(enum pyi_reason reason);
 enum { PYI_DENIALS_KEPT = 100 };
 
 struct pyi_denial {
-	char *rule;	/* "fs: deny /srv/data/private" or "fs: default" */
-	char *file;	/* "policy.yml:7"; NULL for the default */
-	char *op;	/* "open", "connect", "exec", ... */
-	char *target;	/* path or "address:port" */
+	char *rule;   /* "fs: deny /srv/data/private" or "fs: default" */
+	char *file;   /* "policy.yml:7"; NULL for the default */
+	char *op;     /* "open", "connect", "exec", ... */
+	char *target; /* path or "address:port" */
 	int errnum;
-	char *at;	/* "job.py:12"; NULL when unknown */
+	char *at; /* "job.py:12"; NULL when unknown */
 	bool is_warning;
-	bool is_claim;	/* told by the guest, which may lie; the verdict itself was checked against the policy */
+	bool is_claim; /* told by the guest, which may lie; the verdict itself was checked against the policy */
 };
 
 struct pyi_result {
 	enum pyi_reason reason;
 	int exit_code;
-	int signal;			/* 0: none */
-	const char *name;		/* of a named sandbox, NULL */
+	int signal;	  /* 0: none */
+	const char *name; /* of a named sandbox, NULL */
 	uint32_t generation;
-	char policy_digest[65];		/* hex; "" before a policy was loaded */
-	const char *mode;		/* NULL before a plan was made */
+	char policy_digest[65]; /* hex; "" before a policy was loaded */
+	const char *mode;	/* NULL before a plan was made */
 	uint64_t wall_us;
 	uint64_t cpu_us;
-	uint64_t memory_peak_bytes;	/* 0: unknown */
+	uint64_t memory_peak_bytes; /* 0: unknown */
 	uint64_t output_bytes;
-	uint64_t denials_total;		/* denied, warnings not counted */
-	uint64_t warnings_total;	/* let through with a warning */
-	uint64_t denials_dropped;	/* events lost on the way */
+	uint64_t denials_total;	  /* denied, warnings not counted */
+	uint64_t warnings_total;  /* let through with a warning */
+	uint64_t denials_dropped; /* events lost on the way */
 	struct pyi_denial denials[PYI_DENIALS_KEPT];
 	uint32_t n_denials;
 	struct pyi_layer_status layers[PYI_N_LAYERS];
-	struct pyi_err error;		/* of setup */
+	struct pyi_err error; /* of setup */
 };
 
 void pyi_result_init(struct pyi_result *result);
@@ -90,8 +90,8 @@ int pyi_result_add_denial(struct pyi_result *result, const struct pyi_denial *de
  *	memory_peak_bytes	null when unknown
  *	output_bytes
  *	counters		{denials, warnings, events_dropped}
- *	denials			the first 100: {rule, file, op, path (or address of a network op), errno, at, warning, claim};
- *				file and at are null when unknown, warning and claim are left out when false
+ *	denials			the first 100: {rule, file, op, path (address of a network op), errno, at, warning,
+ *				claim}; file and at are null when unknown, warning and claim left out when false
  *	denials_total
  *	layers			{NAME: {state: on | off | unused, why}}, why left out when empty
  *	error			the message of a failed set-up, else null
