@@ -31,7 +31,10 @@ all:
 demo: all
 	$(STEP) "demo" sh test/demo/demo.sh $(BIN)
 
+# The other builds pass the same tests: with the GIL, and as released.
 check: all
+	@$(MAKE) RUNTIME=3.13 RELEASE= all
+	@$(MAKE) RUNTIME=3.13t RELEASE=1 all
 	@sh test/check.sh $(BIN)
 
 check-vm: all

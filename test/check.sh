@@ -95,6 +95,18 @@ if [ -z "$only" ]; then
 	[ -z "$roots" ] || [ -z "$is_root" ] || family unit-root root $roots
 	[ -z "$is_root" ] || family cli root "$work"/src/test/cli/*.t
 	family cli-user user "$work"/src/test/cli/*.t
+	for variant in 3.13 3.13t-release; do
+		[ -n "$is_root" ] && [ -x "$build/$variant/pyisolate" ] || continue
+		mkdir "$work/$variant"
+		cp "$build/$variant/pyisolate" "$work/$variant/" && cp -R "$build/$variant/helper" "$work/$variant/"
+		chmod -R a+rX "$work/$variant"
+		main=$PYISOLATE
+		PYISOLATE=$work/$variant/pyisolate
+		PYI_HELPERS=$work/$variant/helper
+		family "cli-$variant" root "$work"/src/test/cli/*.t
+		PYISOLATE=$main
+		PYI_HELPERS=$work/bin/helper
+	done
 	[ -z "$is_root" ] || family escape root "$work"/src/test/escape/*.t
 	family escape-user user "$work"/src/test/escape/*.t
 	if [ -e "$here/conformance/run.sh" ]; then

@@ -822,7 +822,7 @@ static int connect_often(const void *arg)
 
 static void cost_of_it(void **state)
 {
-	double *inside, outside, best_open = 1e9, best_assign = 1e9, best_unassign = 1e9;
+	double *inside, outside = 0, best_open = 1e9, best_assign = 1e9, best_unassign = 1e9;
 	struct box box = { 0 };
 	struct pyi_err err = { 0 };
 
