@@ -40,6 +40,7 @@ int pyi_guest_map_errno(void);
 
 /* Everything of ours is loaded: the collector runs from now on, and leaves aside what is there already. */
 void pyi_guest_python_ready(void);
+void pyi_guest_python_end(void); /* before Py_FinalizeEx */
 
 /* Memory is full and an exception has to be shown: make room. Under RLIMIT_DATA only; once. */
 void pyi_guest_release_reserve(void);

@@ -355,6 +355,7 @@ static int run_to_end(PyObject *helper, const struct pyi_guest_spec *spec)
 	hold_stream(0, "stdout");
 	hold_stream(1, "stderr");
 	PySys_AddAuditHook(on_audit, NULL);
+	pyi_guest_python_end();
 	return end_process(Py_FinalizeEx() < 0 ? EXIT_FLUSH : ending.code);
 }
 

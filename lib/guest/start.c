@@ -20,8 +20,9 @@ extern const struct _frozen pyi_frozen_modules[];
 extern void mi_option_set(int option, long value);
 enum { MI_OPTION_EAGER_COMMIT = 3, MI_OPTION_ARENA_EAGER_COMMIT = 4, MI_OPTION_ARENA_RESERVE = 23 };
 
-/* gc.freeze() without importing gc. Of libpython, whose headers declare it for its own use only. */
+/* gc.freeze() and gc.unfreeze() without gc. Of libpython, whose headers declare them for its own use only. */
 extern void _PyGC_Freeze(PyInterpreterState *interp);
+extern void _PyGC_Unfreeze(PyInterpreterState *interp);
 
 /*
  * CPython's own path configuration (getpath.o in libpython.a) looks for the standard library on disk. Every path is
@@ -170,6 +171,17 @@ void pyi_guest_python_ready(void)
 {
 	_PyGC_Freeze(PyInterpreterState_Get());
 	PyGC_Enable();
+}
+
+void pyi_guest_python_end(void)
+{
+#ifndef Py_GIL_DISABLED
+	/*
+	 * With the GIL a module's dictionary can outlive the module, and only the collector then finalizes what is in
+	 * it. Without, modules live until they are cleared one by one.
+	 */
+	_PyGC_Unfreeze(PyInterpreterState_Get());
+#endif
 }
 
 int pyi_guest_python_start(struct pyi_err *err)
