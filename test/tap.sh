@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # tap.sh FILE: run one test file (a .t or .sh script, or a program that speaks TAP) with a time limit, show its TAP and
-# keep it in $PYI_TAP_DIR for counting. A file that ends early, hangs or exits non-zero without saying why is a failed
+# keep it in $PYI_TAP_DIR for counting. Several plans in one file (cmocka
+# prints one a group) become one. A file that ends early, hangs or exits non-zero without saying why is a failed
 # test. Runs under prove on a host and by itself in the virtual machine (busybox).
 #
 # tap.sh --count DIR...: "PASSED FAILED SKIPPED" over the kept files.
@@ -50,10 +51,11 @@ code=$?
 seconds=$(($(date +%s) - start))
 awk -v file="${PYI_TAP_DIR##*/}/$name" -v code="$code" -v seconds="$seconds" -v errors="$log.err" '
 	BEGIN { print "# FILE " file }
-	/^1\.\.[0-9]+/ { plan = $0; planned = substr($1, 4) + 0; next }
+	/^1\.\.0/ { plan = $0; next }
+	/^1\.\.[0-9]+/ { plan = $0; planned += substr($1, 4); next }
 	/^TAP version/ { next }
-	/^ok/ { n++; print; next }
-	/^not ok/ { n++; failed++; print; next }
+	/^ok/ { sub(/^ok *[0-9]*/, "ok " ++n); print; next }
+	/^not ok/ { failed++; sub(/^not ok *[0-9]*/, "not ok " ++n); print; next }
 	/^#/ { print; next }
 	{ print "# " $0 }
 	END {
@@ -63,7 +65,8 @@ awk -v file="${PYI_TAP_DIR##*/}/$name" -v code="$code" -v seconds="$seconds" -v 
 		else if (plan == "") why = "ended early with exit code " code
 		else if (planned != n) why = "planned " planned " tests, ran " n + 0
 		else if (code != 0 && !failed) why = "exit code " code
-		if (why != "") { n++; print "not ok " n " - " file ": " why; plan = "1.." n }
+		if (why != "") print "not ok " ++n " - " file ": " why
+		if (n) plan = "1.." n
 		print plan
 		print "# " seconds " s"
 	}' "$log.out" >"$log"
