@@ -66,14 +66,32 @@ out:
 	return ret;
 }
 
-static int set_path0(const struct pyi_guest_spec *spec)
+static int add_path(Py_ssize_t at, const char *dir, size_t len)
 {
 	PyObject *path = PySys_GetObject("path"); /* borrowed */
-	PyObject *path0 = decode(spec->path0);
-	int ret = path && path0 ? PyList_Insert(path, 0, path0) : -1;
+	PyObject *entry = PyUnicode_DecodeFSDefaultAndSize(dir, (Py_ssize_t)len);
+	int ret = path && entry ? PyList_Insert(path, at, entry) : -1;
 
-	Py_XDECREF(path0);
+	Py_XDECREF(entry);
 	return ret;
+}
+
+/* The program's own directory, then PYTHONPATH; the library is in the binary and needs no entry. */
+static int set_path(const struct pyi_guest_spec *spec)
+{
+	const char *list = getenv("PYTHONPATH");
+	Py_ssize_t at = 0;
+
+	if (add_path(at++, spec->path0, strlen(spec->path0)))
+		return -1;
+	while (list && *list) {
+		size_t len = strcspn(list, ":");
+
+		if (add_path(at++, list, len))
+			return -1;
+		list += len + (list[len] == ':');
+	}
+	return 0;
 }
 
 /* ------------------------------------------------------------------------------------------- _pyisolate */
@@ -144,7 +162,7 @@ static int set_script(PyObject *helper, PyObject *globals, PyObject *filename, P
 
 static int prepare(PyObject *helper, const struct pyi_guest_spec *spec)
 {
-	if (pyi_guest_map_errno() || set_argv(spec) || set_path0(spec) || call(helper, "site", NULL))
+	if (pyi_guest_map_errno() || set_argv(spec) || set_path(spec) || call(helper, "site", NULL))
 		return -1;
 	if (spec->imports && restrict_imports(helper, spec))
 		return -1;
@@ -354,7 +372,9 @@ static int run_to_end(PyObject *helper, const struct pyi_guest_spec *spec)
 	Py_XDECREF(result);
 	hold_stream(0, "stdout");
 	hold_stream(1, "stderr");
+	/* A hook of the user's may refuse ours: then the end just takes longer. */
 	PySys_AddAuditHook(on_audit, NULL);
+	PyErr_Clear();
 	pyi_guest_python_end();
 	return end_process(Py_FinalizeEx() < 0 ? EXIT_FLUSH : ending.code);
 }

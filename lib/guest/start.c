@@ -139,6 +139,26 @@ static PyStatus set_paths(PyConfig *config)
 	return PyStatus_Ok();
 }
 
+/*
+ * The variables that people set on purpose; a sandbox has them only if its policy says so. The others would change
+ * how the interpreter finds itself, or do not concern it. PYTHONPATH is main.c's.
+ */
+static void honour_environment(PyConfig *config)
+{
+	const char *unbuffered = getenv("PYTHONUNBUFFERED");
+	const char *seed = getenv("PYTHONHASHSEED");
+	char *end;
+
+	if (unbuffered && unbuffered[0])
+		config->buffered_stdio = 0;
+	if (seed && seed[0] >= '0' && seed[0] <= '9') {
+		unsigned long value = strtoul(seed, &end, 10);
+
+		config->use_hash_seed = !*end && value <= UINT32_MAX;
+		config->hash_seed = config->use_hash_seed ? value : 0;
+	}
+}
+
 static PyStatus initialise(PyConfig *config)
 {
 	PyStatus status;
@@ -150,6 +170,7 @@ static PyStatus initialise(PyConfig *config)
 	config->install_signal_handlers = 1;
 	config->configure_c_stdio = 1;
 	config->buffered_stdio = 1;
+	honour_environment(config);
 	config->pathconfig_warnings = 0;
 	config->write_bytecode = 0; /* nothing is left behind in granted directories unasked */
 	status = set_paths(config);

@@ -113,6 +113,11 @@ class P(ctypes.Structure): _fields_ = [("a", ctypes.c_int), ("b", ctypes.c_doubl
 buf = ctypes.create_string_buffer(b"abc", 8)
 ctypes.memset(buf, ord("x"), 2)
 print(ctypes.sizeof(P) == 16 and buf.value == b"xxc" and ctypes.string_at(ctypes.addressof(buf), 3) == b"xxc")'
+works "ctypes: callbacks, without memory that is writable and executable at once" '
+import ctypes
+T = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)
+fs = [T(lambda x, i=i: x + i) for i in range(1000)]
+print(sum(f(1) for f in fs) == 500500)'
 works "ctypes: loading a shared library fails in words" '
 import ctypes
 try: ctypes.CDLL("libc.so.6")

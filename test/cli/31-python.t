@@ -106,6 +106,25 @@ pyi run -c 'import sys; print(sys.flags.utf8_mode, sys.stdout.encoding, sys.stdi
 is "$out" "1 utf-8 surrogateescape backslashreplace" "UTF-8 mode, as python3 in the C locale"
 pyi run -c 'import sys; print(ascii(sys.argv[1]), sys.argv[1])' "$(printf '\303\244\377')"
 contains "$out" "'\\xe4\\udcff'" "arguments that are not UTF-8"
+mkdir libs
+printf 'def f(): return "from libs"\n' >libs/helper.py
+printf 'import helper\nprint(helper.f())\n' >dir/uses.py
+pyi run --allow-read "$T/libs" --env PYTHONPATH="/nowhere:$T/libs" dir/uses.py
+is "$out" "from libs" "PYTHONPATH, where the policy sets it"
+pyi run --env PYTHONHASHSEED=7 -c 'print(hash("abc"))'
+first=$out
+pyi run --env PYTHONHASHSEED=7 -c 'print(hash("abc"))'
+is "$out" "$first" "PYTHONHASHSEED"
+pyi run --env PYTHONUNBUFFERED=1 -c 'import os; print("not lost"); os._exit(0)'
+is "$out" "not lost" "PYTHONUNBUFFERED"
+printf 'import helper\n' >dir/beside.py
+cp libs/helper.py dir/
+pyi run dir/beside.py
+exits 1 "a module beside the script, whose directory is not granted"
+contains "$err" "No module named 'helper'" "is not there"
+contains "$err" "--allow-read" "and the flag that would grant it is named"
+pyi run --allow-read "$T/dir" -c 'import sys; sys.addaudithook(lambda *a: 1/0)'
+exits 0 "an audit hook of the program that refuses everything"
 if has script; then
 	script -qec "'$PYISOLATE' run -c 'import sys; print(sys.stdout.isatty(), sys.stdout.line_buffering, sys.stdin.isatty())'" \
 		/dev/null >"$OUT" 2>&1 </dev/null
