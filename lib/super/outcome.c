@@ -73,9 +73,11 @@ static void decide_signal(const struct pyi_outcome_input *input, int signo, stru
 	}
 }
 
+/* The interpreter's own for a failed allocation has no text; the compiler raises one for code too deep for its stack. */
 static bool is_memory_error(const struct pyi_watch *watch)
 {
-	return watch->has_uncaught && strcmp(watch->uncaught.name, "MemoryError") == 0;
+	return watch->has_uncaught && strcmp(watch->uncaught.name, "MemoryError") == 0 &&
+	       !watch->uncaught.path[0];
 }
 
 static void decide_exit(const struct pyi_outcome_input *input, int code, struct pyi_result *result)

@@ -173,6 +173,9 @@ x = []
 while True: x.append("y" * 1000)'
 exits 137 "an uncaught one: 137"
 contains "$err" "MemoryError" "and a traceback"
+pyi run -c 'import ast; ast.literal_eval("-" * 100000 + "1")'
+exits 1 "a MemoryError that is the compiler's, for code too deep"
+lacks "$err" "limit" "is not the memory limit"
 pyi run --memory 64MiB -c 'import asyncio, json, sqlite3, threading
 t = threading.Thread(target=print, args=("thread",)); t.start(); t.join()
 async def m(): return await asyncio.to_thread(lambda: 1)
