@@ -178,9 +178,18 @@ static void decide_bpf(struct pyi_build *b)
 	b->plan->use_bpf_cgroup = is_on(b, PYI_LAYER_BPF_CGROUP);
 }
 
+static bool has_exec_grant(const struct pyi_build *b)
+{
+	for (size_t i = 0; i < b->grants->n; i++)
+		if (b->grants->v[i].verdict == PYI_ALLOW && b->grants->v[i].access & PYI_EXEC)
+			return true;
+	return false;
+}
+
 static void decide_rest(struct pyi_build *b)
 {
 	const struct pyi_facts *facts = b->facts;
+	bool wants_mdwe;
 
 	need(b, PYI_LAYER_LANDLOCK);
 	need(b, PYI_LAYER_SECCOMP);
@@ -195,9 +204,13 @@ static void decide_rest(struct pyi_build *b)
 		set(b, PYI_LAYER_SECCOMP, PYI_LAYER_ON, "%s", "");
 	b->plan->use_landlock = is_on(b, PYI_LAYER_LANDLOCK);
 	b->plan->use_seccomp = is_on(b, PYI_LAYER_SECCOMP);
-	/* Programs that compile as they run (node, java) need memory that becomes executable. */
-	b->plan->mdwe = !facts->mdwe.errnum && b->options->guest == PYI_GUEST_PYTHON;
-	if (facts->mdwe.errnum && b->options->guest == PYI_GUEST_PYTHON)
+	/*
+	 * Programs that compile as they run (node, java) need memory that becomes executable, and the rule against it
+	 * is inherited by what a guest executes.
+	 */
+	wants_mdwe = b->options->guest == PYI_GUEST_PYTHON && !has_exec_grant(b);
+	b->plan->mdwe = wants_mdwe && !facts->mdwe.errnum;
+	if (facts->mdwe.errnum && wants_mdwe)
 		set_off(b, PYI_LAYER_PROCESS, &facts->mdwe);
 	else
 		set(b, PYI_LAYER_PROCESS, PYI_LAYER_ON, "%s",
