@@ -73,6 +73,31 @@ ln -s "$T/secret" parent/other
 swapping parent/dir parent/other
 attempt "a parent swapped for a symlink, its directory granted" "$T/parent/dir/file" "$T/parent"
 
+# The granted path itself, in a directory of another user, who swaps it for a symlink to what only the invoker may read.
+if has root; then
+	chmod 0711 "${T%/*}" "$T"
+	chmod 0755 secret
+	chmod 0600 secret/file
+	as_user mkdir "$U/leaf" "$U/parent" "$U/parent/dir"
+	as_user sh -c 'echo "the public text" >leaf/file; ln -s "$1" leaf/other
+		echo "the public text" >parent/dir/file; ln -s "$2" parent/other' sh "$T/secret/file" "$T/secret"
+	chmod 0711 "$U"
+	swapping() {
+		as_user "$python" -I -c "$(cat swap.py)" "$1" "$2" &
+		swapper=$!
+	}
+	swapping "$U/leaf/file" "$U/leaf/other"
+	attempt "a granted file that its owner swaps for a symlink" "$U/leaf/file" "$U/leaf/file"
+	swapping "$U/parent/dir" "$U/parent/other"
+	attempt "the directory of a granted file that its owner swaps" "$U/parent/dir/file" "$U/parent/dir/file"
+	swapping() {
+		"$python" -I swap.py "$1" "$2" &
+		swapper=$!
+	}
+else
+	skip "$why" "a granted path that another user swaps"
+fi
+
 # A rename inside a writable grant by the guest itself, against the supervisor's own walk of the next start.
 mkdir -p mine/dir
 echo "the public text" >mine/dir/file
