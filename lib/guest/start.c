@@ -127,6 +127,11 @@ static PyStatus set_paths(PyConfig *config)
 		{ &config->exec_prefix, L"/usr" },
 		{ &config->base_exec_prefix, L"/usr" },
 		{ &config->platlibdir, L"lib" },
+		/*
+		 * No such directory; it gives the frozen modules a __file__, without which code of the library
+		 * itself fails (_strptime, zipfile's warnings).
+		 */
+		{ &config->stdlib_dir, L"/usr/lib/pyisolate" },
 	};
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {

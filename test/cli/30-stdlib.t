@@ -232,4 +232,10 @@ works "encodings of all kinds" '
 print("ä".encode("cp1252") == b"\xe4" and "日".encode("shift_jis") == b"\x93\xfa" and "日".encode("gb18030") == b"\xc8\xd5"
     and "bücher.example".encode("idna") == b"xn--bcher-kva.example")'
 
+# Modules of the library that ask for their own file get an answer, though there is no such file.
+pyi run -c 'import datetime, os, warnings
+warnings.simplefilter("ignore")
+print(datetime.datetime.strptime("02-28", "%m-%d").day, os.path.basename(os.__file__))'
+is "$out" "28 os.py" "a date without a year is parsed, os has a __file__"
+
 done_testing
