@@ -176,7 +176,7 @@ static void collect_ports(const struct pyi_plan *plan, uint8_t use, struct port_
 
 static int add_ports(int ruleset_fd, const struct port_set *set, uint64_t right, struct pyi_err *err)
 {
-	for (unsigned int port = 0; port < 65536; port++) {
+	for (unsigned int port = 0; set->n && port < 65536; port++) {
 		struct landlock_net_port_attr attr = { .allowed_access = right, .port = port };
 
 		if (!(set->bits[port / 8] & 1U << (port % 8)))
