@@ -232,12 +232,17 @@ static void check_socketpair(struct build *b)
 	ret_deny(b);
 }
 
-/* Per level: load the option, compare with the level's list; a level's block ends in a return. */
+/*
+ * Per level: load the option, compare with the level's list; a level's block ends in a return. The levels of sockets
+ * that cannot be made are left out: each start pays for the filter's length (0.1 us an instruction).
+ */
 static void check_setsockopt(struct build *b)
 {
 	for (size_t i = 0; i < pyi_sc_n_sockopts; i++) {
 		const struct pyi_sc_sockopts *level = &pyi_sc_sockopts[i];
 
+		if (level->level != SOL_SOCKET && !b->spec->net_tcp && !b->spec->net_udp)
+			continue;
 		load_arg(b, 1);
 		emit(b, BPF_JMP | BPF_JEQ | BPF_K, level->level, 0, level->n + 3);
 		load_arg(b, 2);
