@@ -48,6 +48,7 @@ static const struct pyi_seccomp_spec specs[N_SPECS] = {
 #define KILL	  SECCOMP_RET_KILL_PROCESS
 #define E(errnum) (SECCOMP_RET_ERRNO | (errnum))
 #define DENY	  E(EPERM)
+#define NOPT	  E(ENOPROTOOPT)
 #define HIGH	  0x100000000ULL /* what the kernel drops from an int argument */
 
 /* *ret_steps counts instructions run. */
