@@ -417,9 +417,12 @@ _Noreturn void pyi_init_main(const struct pyi_init *init)
 		.status_fd = init->status_fd,
 		.children_fd = -1,
 	};
+	const struct sigaction by_default = { .sa_handler = SIG_DFL };
 	struct pyi_err err = { 0 };
 	int exec_fd = -1, fate_fd;
 
+	/* Where the invoker ignores it (nohup-like launchers do) the kernel would tell nobody of the guest's end. */
+	sigaction(SIGCHLD, &by_default, NULL);
 	close(init->theirs[0]);
 	close(init->theirs[1]);
 	if (prepare(&state, &exec_fd, &err))

@@ -171,7 +171,7 @@ static int clone_init(struct starting *starting, struct pyi_sandbox *sandbox, st
 	struct clone_args args = {
 		.flags = CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)&sandbox->pidfd,
-		.exit_signal = SIGCHLD,
+		.exit_signal = 0, /* the pidfd tells; and where SIGCHLD is ignored its zombie stays for us */
 	};
 
 	if (plan->use_namespaces)

@@ -86,6 +86,24 @@ static void test_exit_and_signals(void **state)
 	fixture_end(&f);
 }
 
+/* Whoever started the supervisor may have told it to ignore any signal, SIGCHLD included. */
+static void test_ignored_signals(void **state)
+{
+	struct fixture f = fixture_new();
+
+	for (int signo = 1; signo < NSIG; signo++)
+		signal(signo, SIG_IGN);
+	assert_int_equal(fixture_sh(&f, "(exit 7); exit $?"), 7 << 8);
+	assert_int_equal(
+		fixture_begin(&f, "trap 'exit 9' TERM; echo ready; while :; do sleep 0.02; done"), 0);
+	fixture_expect_line(&f, "ready\n");
+	assert_int_equal(pyi_sandbox_signal(&f.sandbox, SIGTERM), 0);
+	assert_int_equal(fixture_finish(&f), 9 << 8);
+	for (int signo = 1; signo < NSIG; signo++)
+		signal(signo, SIG_DFL);
+	fixture_end(&f);
+}
+
 static void test_stop_and_continue(void **state)
 {
 	struct fixture f = fixture_new();
@@ -375,6 +393,7 @@ int main(void)
 		cmocka_unit_test(test_init_is_out_of_reach),
 		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_exit_and_signals),
+		cmocka_unit_test(test_ignored_signals),
 		cmocka_unit_test(test_stop_and_continue),
 		cmocka_unit_test(test_orphans_end_with_the_guest),
 		cmocka_unit_test(test_exec_failures),
