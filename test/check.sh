@@ -96,7 +96,7 @@ if [ -z "$only" ]; then
 	[ -z "$is_root" ] || family cli root "$work"/src/test/cli/*.t
 	family cli-user user "$work"/src/test/cli/*.t
 	for variant in 3.13 3.13t-release; do
-		[ -n "$is_root" ] && [ -x "$build/$variant/pyisolate" ] || continue
+		if [ -z "$is_root" ] || [ ! -x "$build/$variant/pyisolate" ]; then continue; fi
 		mkdir "$work/$variant"
 		cp "$build/$variant/pyisolate" "$work/$variant/" && cp -R "$build/$variant/helper" "$work/$variant/"
 		chmod -R a+rX "$work/$variant"
