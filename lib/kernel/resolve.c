@@ -136,6 +136,9 @@ static int add_link(void *data, const char *path, const char *target, struct pyi
 	struct pyi_err unused;
 	struct pyi_link *link;
 
+	/* Links of the host's processes ("/proc/self", "/dev/stdin"): the sandbox has its own. */
+	if (!strncmp(path, "/proc/", 6) || (!strncmp(path, "/dev/", 5) && !strncmp(target, "/proc/", 6)))
+		return 0;
 	for (size_t i = 0; i < g->n_links; i++)
 		if (!strcmp(g->links[i].path, path))
 			return 0;

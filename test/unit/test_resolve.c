@@ -366,6 +366,22 @@ static void test_never(void **state)
 	assert_int_equal(resolve_one(PYI_READ, strcpy(in_top(""), "/dev/tty")), -EPERM);
 }
 
+/* A file by its descriptor: the file itself, and none of the links of the host's /proc. */
+static void test_descriptor(void **state)
+{
+	char path[64];
+	int fd = open(in_top("d/a.txt"), O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	assert_true(fd >= 0);
+	snprintf(path, sizeof(path), "/dev/fd/%d", fd);
+	assert_int_equal(resolve_one(PYI_READ, path), 0);
+	assert_int_equal(grants.n, 1);
+	assert_grant(0, in_top("d/a.txt"), PYI_PATH_FILE);
+	assert_int_equal(grants.n_links, 0);
+	close(fd);
+}
+
 static void test_extra(void **state)
 {
 	const char *extra[] = { in_top("d"), in_top("none"), in_top("abs"), in_top("loop1"), NULL };
@@ -423,8 +439,8 @@ int main(void)
 		cmocka_unit_test(test_plain),	cmocka_unit_test(test_links),
 		cmocka_unit_test(test_missing), cmocka_unit_test(test_globs),
 		cmocka_unit_test(test_caps),	cmocka_unit_test(test_order),
-		cmocka_unit_test(test_never),	cmocka_unit_test(test_extra),
-		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_never),	cmocka_unit_test(test_descriptor),
+		cmocka_unit_test(test_extra),	cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
