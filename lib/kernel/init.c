@@ -154,7 +154,9 @@ static int prepare(struct state *state, int *ret_exec_fd, struct pyi_err *err)
 	ret = cgroup ? pyi_cgroup_enter(cgroup) : 0;
 	if (ret)
 		return pyi_err_sys(err, -ret, "cannot enter the control group");
-	ret = close_inherited(init, err);
+	ret = pyi_lockdown_priority(err);
+	if (ret == 0)
+		ret = close_inherited(init, err);
 	if (ret)
 		return ret;
 	if (PYI_FAULT(113, EPERM) || setsid() < 0)

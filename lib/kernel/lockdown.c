@@ -3,13 +3,16 @@
 #include "kernel/lockdown.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/prctl.h>
 #include <linux/securebits.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "base/err.h"
 #include "base/fault.h"
+#include "base/util.h"
 #include "kernel/sys.h"
 #include "plan/plan.h"
 
@@ -28,7 +31,7 @@ static bool has_setpcap(const struct __user_cap_data_struct data[CAP_WORDS])
 int pyi_lockdown_bounding(struct pyi_err *err)
 {
 	struct __user_cap_data_struct data[CAP_WORDS];
-	int cap, is_set;
+	int cap, is_set, bits;
 
 	if (PYI_FAULT(300, EPERM) || pyi_sys_capget(data) < 0)
 		return pyi_err_sys(err, errno, "cannot read the capabilities");
@@ -42,7 +45,10 @@ int pyi_lockdown_bounding(struct pyi_err *err)
 			return pyi_err_sys(err, errno,
 					   "cannot drop capability %d from the bounding set", cap);
 	}
-	if (PYI_FAULT(302, EPERM) || prctl(PR_SET_SECUREBITS, locked_securebits, 0, 0, 0) < 0)
+	/* On top of what is set: the invoker may have locked bits that cannot be taken back. */
+	bits = prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
+	if (PYI_FAULT(302, EPERM) || bits < 0 ||
+	    prctl(PR_SET_SECUREBITS, (unsigned int)bits | locked_securebits, 0, 0, 0) < 0)
 		return pyi_err_sys(err, errno, "cannot lock the secure bits");
 	for (cap = 0; cap < CAP_MAX; cap++)
 		if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) > 0)
@@ -139,6 +145,34 @@ int pyi_lockdown_rlimits(const struct pyi_rlimit_row *rows, size_t n, struct pyi
 			return pyi_err_sys(err, errno, "cannot set resource limit %d", rows[i].resource);
 	}
 	return 0;
+}
+
+/* Negative values become 0; others are the guest's to have. */
+static int reset_oom_score(struct pyi_err *err)
+{
+	_cleanup_fd int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+	char first;
+
+	if (fd < 0 || read(fd, &first, 1) != 1 || first != '-')
+		return 0;
+	if (PYI_FAULT(360, EACCES) || pwrite(fd, "0", 1, 0) != 1)
+		return pyi_err_sys(err, errno,
+				   "cannot give up protection from the out-of-memory killer");
+	return 0;
+}
+
+int pyi_lockdown_priority(struct pyi_err *err)
+{
+	const struct sched_param none = { 0 };
+	int policy = sched_getscheduler(0);
+
+	if (policy != SCHED_OTHER && policy != SCHED_BATCH && policy != SCHED_IDLE &&
+	    (PYI_FAULT(361, EPERM) || sched_setscheduler(0, SCHED_OTHER, &none) < 0))
+		return pyi_err_sys(err, errno, "cannot give up the real-time scheduling policy");
+	if (getpriority(PRIO_PROCESS, 0) < 0 &&
+	    (PYI_FAULT(362, EPERM) || setpriority(PRIO_PROCESS, 0, 0) < 0))
+		return pyi_err_sys(err, errno, "cannot give up the negative nice value");
+	return reset_oom_score(err);
 }
 
 static int close_between(unsigned int first, unsigned int last, struct pyi_err *err)

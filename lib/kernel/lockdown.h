@@ -37,6 +37,13 @@ int pyi_lockdown_mdwe(struct pyi_err *err); /* PR_SET_MDWE(PR_MDWE_REFUSE_EXEC_G
 /* A row above the hard limit in force is cut to it: what is stricter already stays. */
 int pyi_lockdown_rlimits(const struct pyi_rlimit_row *rows, size_t n, struct pyi_err *err);
 
+/*
+ * What an invoker with privileges may have handed down and a guest must not have: a place before everyone else on the
+ * CPU (real-time policies, negative nice values), and protection from the out-of-memory killer, under which a guest at
+ * its memory limit could not be ended. Without /proc the latter stays as it is.
+ */
+int pyi_lockdown_priority(struct pyi_err *err);
+
 /* Close every descriptor but 0, 1, 2 and the n kept ones (sorted ascending; negative ones are passed over). */
 int pyi_lockdown_fds(const int *keep, size_t n, struct pyi_err *err);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -125,6 +126,37 @@ static void test_rlimits(void **state)
 	assert_int_equal(in_child(rlimits), 0);
 }
 
+static void priority(void)
+{
+	const struct sched_param param = { .sched_priority = 1 };
+	_cleanup_fd int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+	char score[16] = "";
+
+	CHECK(sched_setscheduler(0, SCHED_RR, &param) == 0);
+	CHECK(pyi_lockdown_priority(&err) == 0);
+	CHECK(sched_getscheduler(0) == SCHED_OTHER);
+	CHECK(setpriority(PRIO_PROCESS, 0, -5) == 0);
+	CHECK(write(fd, "-500", 4) == 4 || errno == EACCES); /* root without CAP_SYS_RESOURCE */
+	CHECK(pyi_lockdown_priority(&err) == 0);
+	CHECK(getpriority(PRIO_PROCESS, 0) == 0);
+	CHECK(pread(fd, score, sizeof(score) - 1, 0) > 0 && strcmp(score, "0\n") == 0);
+
+	/* What makes us less important stays. */
+	CHECK(setpriority(PRIO_PROCESS, 0, 7) == 0);
+	CHECK(pwrite(fd, "300", 3, 0) == 3);
+	CHECK(pyi_lockdown_priority(&err) == 0);
+	CHECK(getpriority(PRIO_PROCESS, 0) == 7);
+	memset(score, 0, sizeof(score));
+	CHECK(pread(fd, score, sizeof(score) - 1, 0) > 0 && strcmp(score, "300\n") == 0);
+}
+
+static void test_priority(void **state)
+{
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(in_child(priority), 0);
+}
+
 static bool is_open(int fd)
 {
 	return fcntl(fd, F_GETFD) >= 0;
@@ -197,8 +229,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_drop),	cmocka_unit_test(test_ordinary),
-		cmocka_unit_test(test_rlimits), cmocka_unit_test(test_fds),
-		cmocka_unit_test(test_signals), cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_rlimits), cmocka_unit_test(test_priority),
+		cmocka_unit_test(test_fds),	cmocka_unit_test(test_signals),
+		cmocka_unit_test(test_flags),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
