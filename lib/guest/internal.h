@@ -52,6 +52,7 @@ void pyi_guest_release_reserve(void);
 void pyi_guest_report_open(int fd);
 void pyi_guest_report_error(const struct pyi_err *err);
 void pyi_guest_report_ready(void);
+void pyi_guest_report_script(const char *path, const char *shown); /* `shown` is kept */
 void pyi_guest_report_uncaught(void); /* the exception that is set now; it stays set */
 
 /* From now on each OSError raised is told to the supervisor. 0, or -1 with a Python exception set. */

@@ -137,6 +137,8 @@ static PyObject *script_filename(const struct pyi_guest_spec *spec)
 	path = PyBytes_FromFormat("%s%s%s", dir, strcmp(dir, "/") ? "/" : "",
 				  base ? base + 1 : spec->name);
 	filename = path ? decode(PyBytes_AS_STRING(path)) : NULL;
+	if (path)
+		pyi_guest_report_script(PyBytes_AS_STRING(path), spec->name);
 	Py_XDECREF(path);
 	return filename;
 }

@@ -134,6 +134,25 @@ static bool is_kind(PyObject *exc, PyObject *kind)
 	return PyObject_TypeCheck(exc, (PyTypeObject *)kind);
 }
 
+/* The program's path as the user gave it; tracebacks have it in full. */
+static struct {
+	char path[1024];
+	const char *shown;
+} script;
+
+void pyi_guest_report_script(const char *path, const char *shown)
+{
+	snprintf(script.path, sizeof(script.path), "%s", path);
+	script.shown = shown;
+}
+
+static void copy_file(struct pyi_report_msg *msg, PyObject *filename)
+{
+	copy_text(msg->file, sizeof(msg->file), filename);
+	if (script.shown && !strcmp(msg->file, script.path))
+		snprintf(msg->file, sizeof(msg->file), "%s", script.shown);
+}
+
 static bool is_library(PyCodeObject *code)
 {
 	const char *name = PyUnicode_AsUTF8(code->co_filename);
@@ -167,7 +186,7 @@ static void locate_traceback(struct pyi_report_msg *msg, PyObject *exc)
 		PyCodeObject *code = PyFrame_GetCode(((PyTracebackObject *)tb)->tb_frame);
 
 		if (!is_library(code)) {
-			copy_text(msg->file, sizeof(msg->file), code->co_filename);
+			copy_file(msg, code->co_filename);
 			msg->line = PyCode_Addr2Line(code, ((PyTracebackObject *)tb)->tb_lasti);
 		}
 		msg->flags = is_kind(exc, PyExc_OSError) ? kind_of_module(code) : 0;
@@ -188,7 +207,7 @@ static void locate_frame(struct pyi_report_msg *msg)
 		PyFrameObject *back = NULL;
 
 		if (found) {
-			copy_text(msg->file, sizeof(msg->file), code->co_filename);
+			copy_file(msg, code->co_filename);
 			msg->line = PyFrame_GetLineNumber(frame);
 		} else {
 			back = PyFrame_GetBack(frame);
@@ -217,7 +236,12 @@ static void describe(struct pyi_report_msg *msg, PyObject *exc)
 	Py_XDECREF(args);
 	locate_traceback(msg, exc);
 	if (!msg->file[0] && is_kind(exc, PyExc_SyntaxError)) {
-		copy_attribute(msg->file, sizeof(msg->file), exc, "filename");
+		PyObject *filename = NULL;
+
+		if (PyObject_GetOptionalAttrString(exc, "filename", &filename) < 0)
+			PyErr_Clear();
+		copy_file(msg, filename);
+		Py_XDECREF(filename);
 		msg->line = attribute_int(exc, "lineno");
 	}
 }

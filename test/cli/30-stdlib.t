@@ -149,6 +149,14 @@ os.makedirs("/tmp/z/Area")
 open("/tmp/z/Area/Place", "wb").write(head + body + head + body + b"\nXST-2\n")
 zoneinfo.reset_tzpath(["/tmp/z"])
 print(datetime.datetime(2025, 1, 1, tzinfo=ZoneInfo("Area/Place")).utcoffset() == datetime.timedelta(hours=2))'
+if [ -e /usr/share/zoneinfo/Europe/Berlin ]; then
+	pyi run --allow-read /usr/share/zoneinfo -c '
+import zoneinfo, datetime
+print(datetime.datetime(2025, 7, 1, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")).utcoffset())'
+	is "$out" "2:00:00" "zoneinfo: the time zones of the host, where granted"
+else
+	skip "no time zones on this host" "zoneinfo: the time zones of the host, where granted"
+fi
 works "email" '
 import email, email.policy
 from email.message import EmailMessage

@@ -37,6 +37,9 @@ ZeroDivisionError: division by zero" "tracebacks show source lines, though the f
 contains "$err" "line 2, in f
     return g(x,
              1)" "also of calls over several lines"
+printf 'import os\ntry: os.listdir("/root")\nexcept OSError: pass\n' >denied.py
+pyi run -v denied.py
+contains "$err" "at denied.py:2" "a denial is told with the script's name as given, and the line"
 pyi run -c 'import json; json.loads("{")'
 contains "$err" 'File "<frozen json.decoder>"' "tracebacks name the library's modules"
 printf 'import inspect\ndef f():\n    return 1  # here\nprint(inspect.getsource(f), end="")\n' >insp.py
