@@ -15,13 +15,13 @@
 
 #include "pyi_abi.h"
 
-#define AF_INET 2
-#define AF_INET6 10
+#define AF_INET	    2
+#define AF_INET6    10
 #define SOCK_STREAM 1
-#define SOCK_DGRAM 2
+#define SOCK_DGRAM  2
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
-#define TCP_LISTEN 10
+#define TCP_LISTEN  10
 
 enum { DENY = 0, ALLOW = 1 };
 
@@ -116,14 +116,15 @@ static __noinline void record(__u64 cgroup, const struct pyi_abi_event *from)
 
 /* An address as the rows have it. */
 struct target {
-	__u32 addr[4];		/* network order */
-	__u16 port;		/* host order */
+	__u32 addr[4]; /* network order */
+	__u16 port;    /* host order */
 	__u8 use;
 	__u8 family;
 };
 
 /* The range that allows it, or NULL. */
-static __always_inline const struct pyi_abi_net_range *find_range(const struct subject *who, const struct target *to)
+static __always_inline const struct pyi_abi_net_range *find_range(const struct subject *who,
+								  const struct target *to)
 {
 	struct pyi_abi_net_key key = { .prefix_len = PYI_ABI_BODY_BITS + 128 };
 	const struct pyi_abi_net_value *row;
@@ -156,7 +157,8 @@ static __noinline int decide(const struct target *to)
 		range = find_range(&who, to);
 	if (range && !range->is_warn)
 		return ALLOW;
-	event.op = to->use & (PYI_USE_CONNECT_TCP | PYI_USE_CONNECT_UDP) ? PYI_EVENT_CONNECT : PYI_EVENT_BIND;
+	event.op = to->use & (PYI_USE_CONNECT_TCP | PYI_USE_CONNECT_UDP) ? PYI_EVENT_CONNECT
+									 : PYI_EVENT_BIND;
 	event.proto = to->use & (PYI_USE_CONNECT_TCP | PYI_USE_BIND_TCP) ? 1 : 2;
 	event.is_warning = range != 0;
 	event.family = to->family;
@@ -286,7 +288,8 @@ int on_device(struct bpf_cgroup_dev_ctx *ctx)
 	struct subject who;
 
 	/* null, zero, full, random, urandom: to read and write, not to make. */
-	if (find_subject(&who) && type == BPF_DEVCG_DEV_CHAR && !(access & BPF_DEVCG_ACC_MKNOD) && detail[0] == 1 &&
+	if (find_subject(&who) && type == BPF_DEVCG_DEV_CHAR && !(access & BPF_DEVCG_ACC_MKNOD) &&
+	    detail[0] == 1 &&
 	    (detail[1] == 3 || detail[1] == 5 || detail[1] == 7 || detail[1] == 8 || detail[1] == 9))
 		return ALLOW;
 	event.family = (__u8)type;

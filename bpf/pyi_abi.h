@@ -15,13 +15,13 @@
  * that is not ready, is denied everything.
  */
 enum {
-	PYI_ASSIGN_READY = 1 << 0,	/* its rows are in place */
-	PYI_ASSIGN_TCP = 1 << 1,	/* stream sockets may be made */
+	PYI_ASSIGN_READY = 1 << 0, /* its rows are in place */
+	PYI_ASSIGN_TCP = 1 << 1,   /* stream sockets may be made */
 	PYI_ASSIGN_UDP = 1 << 2,
 };
 
 struct pyi_abi_assignment {
-	__u64 body;		/* first part of the keys in net_rows */
+	__u64 body; /* first part of the keys in net_rows */
 	__u32 generation;
 	__u32 flags;
 };
@@ -32,7 +32,7 @@ struct pyi_abi_assignment {
  */
 struct pyi_abi_net_key {
 	__u32 prefix_len;
-	__u8 body[8];		/* bytes, so that the key has no hole */
+	__u8 body[8]; /* bytes, so that the key has no hole */
 	__u8 addr[16];
 };
 
@@ -47,37 +47,37 @@ enum {
 };
 
 struct pyi_abi_net_range {
-	__u16 port_min;		/* host order, both ends included */
+	__u16 port_min; /* host order, both ends included */
 	__u16 port_max;
 	__u8 uses;
-	__u8 is_warn;		/* allowed, but recorded */
+	__u8 is_warn; /* allowed, but recorded */
 	__u16 rule;
 };
 
 struct pyi_abi_net_value {
-	__u32 n;		/* ranges in use; what none of them allows is denied */
+	__u32 n; /* ranges in use; what none of them allows is denied */
 	__u32 zero;
 	struct pyi_abi_net_range ranges[PYI_ABI_RANGES];
 };
 
 /* What was refused (or allowed with a warning). */
 enum {
-	PYI_EVENT_CONNECT = 1,	/* as enum pyi_net_op */
+	PYI_EVENT_CONNECT = 1, /* as enum pyi_net_op */
 	PYI_EVENT_BIND = 2,
-	PYI_EVENT_SOCKET = 4,	/* port: type, rule: protocol */
-	PYI_EVENT_DEVICE = 8,	/* addr: __u32 major, minor, BPF_DEVCG_ACC_* bits, in host order; family: BPF_DEVCG_DEV_* */
+	PYI_EVENT_SOCKET = 4, /* port: type, rule: protocol */
+	PYI_EVENT_DEVICE = 8, /* addr: __u32 major, minor, BPF_DEVCG_ACC_* bits, in host order; family: BPF_DEVCG_DEV_* */
 };
 
 enum { PYI_EVENT_NO_RULE = 0xffff, PYI_ABI_EVENTS = 100 };
 
 struct pyi_abi_event {
-	__u8 op;		/* PYI_EVENT_*; 0: not written yet */
-	__u8 proto;		/* 1 TCP, 2 UDP (enum pyi_net_proto), 0 neither */
+	__u8 op;    /* PYI_EVENT_*; 0: not written yet */
+	__u8 proto; /* 1 TCP, 2 UDP (enum pyi_net_proto), 0 neither */
 	__u8 is_warning;
 	__u8 family;
-	__u16 port;		/* host order */
+	__u16 port; /* host order */
 	__u16 rule;
-	__s32 pid;		/* in the first pid namespace */
+	__s32 pid; /* in the first pid namespace */
 	__u32 zero;
 	__u8 addr[16];
 };
@@ -96,8 +96,8 @@ struct pyi_abi_stats {
 struct pyi_abi_meta {
 	__u32 abi;
 	__u32 zero;
-	__u64 parent_cgroup;	/* that the programs are attached to */
-	char digest[72];	/* of the programs' instructions and the maps' types; hex, zero-padded */
+	__u64 parent_cgroup; /* that the programs are attached to */
+	char digest[72]; /* of the programs' instructions and the maps' types; hex, zero-padded */
 };
 
 _Static_assert(sizeof(struct pyi_abi_assignment) == 16, "assignment");

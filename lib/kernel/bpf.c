@@ -24,16 +24,18 @@
 static_assert((int)PYI_ABI_RANGES == (int)PYI_NET_RANGES_MAX, "ranges of a row");
 static_assert((int)PYI_ABI_EVENTS == (int)PYI_BPF_EVENTS_MAX, "events kept");
 static_assert((int)PYI_EVENT_NO_RULE == (int)PYI_BPF_NO_RULE, "no rule");
-static_assert((int)PYI_EVENT_CONNECT == (int)PYI_NET_CONNECT && (int)PYI_EVENT_BIND == (int)PYI_NET_BIND, "operations");
-static_assert((int)PYI_EVENT_SOCKET == (int)PYI_BPF_SOCKET && (int)PYI_EVENT_DEVICE == (int)PYI_BPF_DEVICE, "operations");
+static_assert((int)PYI_EVENT_CONNECT == (int)PYI_NET_CONNECT && (int)PYI_EVENT_BIND == (int)PYI_NET_BIND,
+	      "operations");
+static_assert((int)PYI_EVENT_SOCKET == (int)PYI_BPF_SOCKET && (int)PYI_EVENT_DEVICE == (int)PYI_BPF_DEVICE,
+	      "operations");
 
 struct pyi_bpf {
-	int v2_fd;		/* our parent cgroup */
+	int v2_fd; /* our parent cgroup */
 	uint64_t parent_cgroup;
 	struct pyi_bpf_maps maps;
 	/* The rows put last: a supervisor takes back its own without a walk through everybody's. */
 	uint64_t own_body;
-	struct pyi_abi_net_key *own_keys;	/* owned */
+	struct pyi_abi_net_key *own_keys; /* owned */
 	size_t n_own;
 };
 
@@ -54,7 +56,8 @@ int pyi_bpf_open(const struct pyi_facts *facts, struct pyi_bpf **ret_bpf, struct
 	int ret;
 
 	if (!facts->cgroup_v2_dir[0])
-		return pyi_err_set(err, EOPNOTSUPP, "BPF programs need a cgroup v2 hierarchy, and none can be written");
+		return pyi_err_set(err, EOPNOTSUPP,
+				   "BPF programs need a cgroup v2 hierarchy, and none can be written");
 	bpf = calloc(1, sizeof(*bpf));
 	if (!bpf)
 		return pyi_err_nomem(err);
@@ -66,17 +69,12 @@ int pyi_bpf_open(const struct pyi_facts *facts, struct pyi_bpf **ret_bpf, struct
 		return ret;
 	}
 	bpf->parent_cgroup = (uint64_t)st.st_ino;
-	ret = PYI_FAULT(500, EPERM) ? -errno : pyi_bpf_pins_open(bpf->v2_fd, (uint64_t)st.st_ino, &bpf->maps);
-	if (ret == -ENOENT || ret == -ESTALE) {
-		ret = pyi_bpf_pins_load(bpf->v2_fd, (uint64_t)st.st_ino, err);
-		if (ret == 0) {
-			ret = pyi_bpf_pins_open(bpf->v2_fd, (uint64_t)st.st_ino, &bpf->maps);
-			if (ret < 0)
-				pyi_err_sys(err, -ret, "cannot open the pins in '" PYI_PINS "'");
-		}
-	} else if (ret < 0) {
-		pyi_err_sys(err, -ret, "cannot open the pins in '" PYI_PINS "'");
-	}
+	ret = PYI_FAULT(500, EPERM) ? -errno
+				    : pyi_bpf_pins_open(bpf->v2_fd, (uint64_t)st.st_ino, &bpf->maps);
+	if (ret == -ENOENT || ret == -ESTALE)
+		ret = pyi_bpf_pins_load(bpf->v2_fd, (uint64_t)st.st_ino, &bpf->maps, err);
+	else if (ret < 0)
+		pyi_err_sys(err, -ret, "cannot open the pins in '" PYI_PINS_ABI "'");
 	if (ret < 0) {
 		pyi_bpf_free(bpf);
 		return ret;
@@ -126,14 +124,17 @@ static int put_rows(struct pyi_bpf *bpf, uint64_t body, const struct pyi_plan *p
 			return pyi_err_set(err, EINVAL, "a network row is malformed");
 		make_row(&plan->net[i], body, &keys[i], &value);
 		bpf->n_own = i + 1;
-		ret = PYI_FAULT(501, ENOSPC) ? -errno : bpf_map_update_elem(bpf->maps.net_rows, &keys[i], &value, BPF_ANY);
+		ret = PYI_FAULT(501, ENOSPC)
+			      ? -errno
+			      : bpf_map_update_elem(bpf->maps.net_rows, &keys[i], &value, BPF_ANY);
 		if (ret < 0)
 			return pyi_err_sys(err, -ret, "cannot write a network row");
 	}
 	return 0;
 }
 
-int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_plan *plan, struct pyi_err *err)
+int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_plan *plan,
+		   struct pyi_err *err)
 {
 	/* The id of a cgroup is never used twice, so it serves for the body too. */
 	struct pyi_abi_assignment assignment = { .body = cgroup_id, .generation = 1 };
@@ -143,7 +144,9 @@ int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_pla
 	if (!stats)
 		return pyi_err_nomem(err);
 	if (!pyi_bpf_cgroup_is_below(bpf->v2_fd, cgroup_id, bpf->parent_cgroup))
-		return pyi_err_set(err, EINVAL, "the control group is not below the one the BPF programs are attached to");
+		return pyi_err_set(
+			err, EINVAL,
+			"the control group is not below the one the BPF programs are attached to");
 	/*
 	 * Not ready at first, which denies: if we die before the rows are complete, the assignment of a cgroup that
 	 * is gone leads the next sweep to them.
@@ -151,7 +154,8 @@ int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_pla
 	ret = bpf_map_update_elem(bpf->maps.stats, &cgroup_id, stats, BPF_ANY);
 	if (ret == 0 && plan->n_net)
 		ret = PYI_FAULT(502, ENOSPC) ? -errno
-					     : bpf_map_update_elem(bpf->maps.assignments, &cgroup_id, &assignment, BPF_ANY);
+					     : bpf_map_update_elem(bpf->maps.assignments,
+								   &cgroup_id, &assignment, BPF_ANY);
 	if (ret < 0)
 		pyi_err_sys(err, -ret, "cannot write the BPF assignment");
 	else
@@ -160,7 +164,8 @@ int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_pla
 		assignment.flags = PYI_ASSIGN_READY | (plan->net_tcp ? PYI_ASSIGN_TCP : 0) |
 				   (plan->net_udp ? PYI_ASSIGN_UDP : 0);
 		ret = PYI_FAULT(503, ENOSPC) ? -errno
-					     : bpf_map_update_elem(bpf->maps.assignments, &cgroup_id, &assignment, BPF_ANY);
+					     : bpf_map_update_elem(bpf->maps.assignments,
+								   &cgroup_id, &assignment, BPF_ANY);
 		if (ret < 0)
 			pyi_err_sys(err, -ret, "cannot write the BPF assignment");
 	}
@@ -202,7 +207,7 @@ static void delete_rows(struct pyi_bpf *bpf, const uint64_t *ids, size_t n_ids)
 			cap = cap ? cap * 2 : 64;
 			more = reallocarray(found, cap, sizeof(*found));
 			if (!more)
-				break;	/* the next sweep finds the rest: the assignment is still there */
+				break; /* the next sweep finds the rest: the assignment is still there */
 			found = more;
 		}
 		found[n++] = key;
@@ -232,8 +237,8 @@ void pyi_bpf_unassign(struct pyi_bpf *bpf, uint64_t cgroup_id)
 	bpf_map_delete_elem(bpf->maps.stats, &cgroup_id);
 }
 
-int pyi_bpf_events(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_event *events, size_t max, size_t *ret_n,
-		   uint64_t *ret_total, struct pyi_err *err)
+int pyi_bpf_events(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_event *events,
+		   size_t max, size_t *ret_n, uint64_t *ret_total, struct pyi_err *err)
 {
 	_cleanup_free struct pyi_abi_stats *stats = calloc(1, sizeof(*stats));
 	size_t n = 0;
@@ -307,7 +312,7 @@ int pyi_bpf_unload(struct pyi_err *err)
 	pyi_cgroup_find(&facts);
 	pyi_cgroup_sweep(&facts);
 	v2_fd = open(facts.cgroup_v2_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ret = pyi_bpf_pins_remove(v2_fd, true, err);
+	ret = pyi_bpf_pins_remove(v2_fd, 0, err);
 	if (ret < 0)
 		return ret;
 	/* These refuse, as they should, while there is anything in them. */

@@ -18,46 +18,47 @@ struct pyi_err;
 struct pyi_facts;
 struct pyi_plan;
 
-struct pyi_bpf;		/* opaque: open map fds */
+struct pyi_bpf; /* opaque: open map fds */
 
 /* Open the pins, or load, attach and pin. Mounts bpffs at /sys/fs/bpf if nothing is there. Never half-done. */
 int pyi_bpf_open(const struct pyi_facts *facts, struct pyi_bpf **ret_bpf, struct pyi_err *err);
 void pyi_bpf_free(struct pyi_bpf *bpf);
 
 /* Put the plan's network rows in place, then the assignment of this cgroup. */
-int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_plan *plan, struct pyi_err *err);
+int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_plan *plan,
+		   struct pyi_err *err);
 
 /* Take the assignment and its rows away again; nothing happens when there is none. */
 void pyi_bpf_unassign(struct pyi_bpf *bpf, uint64_t cgroup_id);
 
 /* What was refused: the first two are enum pyi_net_op. */
 enum pyi_bpf_op {
-	PYI_BPF_CONNECT = 1,	/* UDP's sendto and the like as well */
-	PYI_BPF_BIND = 2,	/* and a TCP connection from outside to a port that was never bound to */
-	PYI_BPF_SOCKET = 4,	/* family, port = type, rule = protocol */
-	PYI_BPF_DEVICE = 8,	/* addr = three uint32_t: major, minor, access (1 mknod, 2 read, 4 write) */
+	PYI_BPF_CONNECT = 1, /* UDP's sendto and the like as well */
+	PYI_BPF_BIND = 2, /* and a TCP connection from outside to a port that was never bound to */
+	PYI_BPF_SOCKET = 4, /* family, port = type, rule = protocol */
+	PYI_BPF_DEVICE = 8, /* addr = three uint32_t: major, minor, access (1 mknod, 2 read, 4 write) */
 };
 
 enum { PYI_BPF_EVENTS_MAX = 100, PYI_BPF_NO_RULE = 0xffff };
 
 /* A denied (or warned) action of this cgroup, as the programs saw it. */
 struct pyi_bpf_event {
-	uint8_t op;		/* enum pyi_bpf_op */
-	uint8_t proto;		/* enum pyi_net_proto; 0: neither */
+	uint8_t op;    /* enum pyi_bpf_op */
+	uint8_t proto; /* enum pyi_net_proto; 0: neither */
 	uint8_t is_warning;
-	uint8_t family;		/* AF_INET, AF_INET6, or that of a refused socket; of a device: 1 block, 2 character */
-	uint16_t port;		/* of a refused socket: its type */
-	uint16_t rule;		/* of a warning: index into policy->net; of a denial: PYI_BPF_NO_RULE */
-	int32_t pid;		/* on the host */
-	uint8_t addr[16];	/* IPv4 as ::ffff:a.b.c.d */
+	uint8_t family; /* AF_INET, AF_INET6, or that of a refused socket; of a device: 1 block, 2 character */
+	uint16_t port;	  /* of a refused socket: its type */
+	uint16_t rule;	  /* of a warning: index into policy->net; of a denial: PYI_BPF_NO_RULE */
+	int32_t pid;	  /* on the host */
+	uint8_t addr[16]; /* IPv4 as ::ffff:a.b.c.d */
 };
 
 /*
  * The denials and warnings of this cgroup so far: the first PYI_BPF_EVENTS_MAX in order (at most max are copied);
  * *ret_total counts all of them. What was returned once stays as it is, so a poller skips as many as it has seen.
  */
-int pyi_bpf_events(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_event *events, size_t max,
-		   size_t *ret_n, uint64_t *ret_total, struct pyi_err *err);
+int pyi_bpf_events(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_event *events,
+		   size_t max, size_t *ret_n, uint64_t *ret_total, struct pyi_err *err);
 
 /* Remove rows and assignments of cgroups that are gone. Returns how many. */
 int pyi_bpf_sweep(struct pyi_bpf *bpf);

@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,7 @@
 
 enum {
 	BPFFS_MAGIC = (int)0xcafe4a11,
-	FILEID_KERNFS = 0xfe,	/* include/linux/exportfs.h; the type cgroup file systems give out */
+	FILEID_KERNFS = 0xfe, /* include/linux/exportfs.h; the type cgroup file systems give out */
 	LOG_BYTES = 1 << 20,
 };
 
@@ -104,7 +105,7 @@ static int check_meta(int dir_fd, uint64_t parent_cgroup)
 	int ret = open_map(dir_fd, "meta", &fd);
 
 	if (ret < 0)
-		return ret == -ENOENT ? -ESTALE : ret;
+		return ret;
 	if (bpf_map_lookup_elem(fd, &zero, &meta) < 0)
 		return -ESTALE;
 	if (meta.abi != PYI_ABI || meta.parent_cgroup != parent_cgroup ||
@@ -113,22 +114,38 @@ static int check_meta(int dir_fd, uint64_t parent_cgroup)
 	return 0;
 }
 
-/* A link can be detached by whoever is root, and pins do not show it: ask the cgroup itself. */
+void pyi_bpf_pins_name(uint64_t parent_cgroup, char name[PYI_PINS_NAME_MAX])
+{
+	snprintf(name, PYI_PINS_NAME_MAX, PYI_BPF_BUILD_cgroup "-%" PRIx64, parent_cgroup);
+}
+
+static const enum bpf_attach_type types[] = {
+	BPF_CGROUP_INET4_CONNECT,    BPF_CGROUP_INET6_CONNECT, BPF_CGROUP_UDP4_SENDMSG,
+	BPF_CGROUP_UDP6_SENDMSG,     BPF_CGROUP_INET4_BIND,    BPF_CGROUP_INET6_BIND,
+	BPF_CGROUP_INET_SOCK_CREATE, BPF_CGROUP_DEVICE,	       BPF_CGROUP_INET_INGRESS,
+};
+
+int pyi_bpf_count_attached(int parent_fd)
+{
+	uint32_t n = 0;
+	int ret = bpf_prog_query(parent_fd, types[0], 0, NULL, NULL, &n);
+
+	return ret < 0 ? ret : (int)n;
+}
+
+/*
+ * A link can be detached by whoever is root, and pins do not show it: ask the cgroup itself. Twice attached is wrong too:
+ * the other set denies what this one allows.
+ */
 static int check_attached(int parent_fd)
 {
-	static const enum bpf_attach_type types[] = {
-		BPF_CGROUP_INET4_CONNECT, BPF_CGROUP_INET6_CONNECT, BPF_CGROUP_UDP4_SENDMSG,
-		BPF_CGROUP_UDP6_SENDMSG,  BPF_CGROUP_INET4_BIND,    BPF_CGROUP_INET6_BIND,
-		BPF_CGROUP_INET_SOCK_CREATE, BPF_CGROUP_DEVICE,	    BPF_CGROUP_INET_INGRESS,
-	};
-
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(types); i++) {
 		uint32_t n = 0;
 		int ret = bpf_prog_query(parent_fd, types[i], 0, NULL, NULL, &n);
 
 		if (ret < 0)
 			return ret;
-		if (n == 0)
+		if (n != 1)
 			return -ESTALE;
 	}
 	return 0;
@@ -137,9 +154,12 @@ static int check_attached(int parent_fd)
 int pyi_bpf_pins_open(int parent_fd, uint64_t parent_cgroup, struct pyi_bpf_maps *ret_maps)
 {
 	struct pyi_bpf_maps maps = PYI_BPF_MAPS_INIT;
+	char name[PYI_PINS_NAME_MAX], path[128];
 	int ret;
 
-	maps.lock = open(PYI_PINS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	pyi_bpf_pins_name(parent_cgroup, name);
+	snprintf(path, sizeof(path), PYI_PINS_ABI "/%s", name);
+	maps.lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (maps.lock < 0)
 		return -errno;
 	/* From here on nobody removes them; where somebody is at it, we come too late. */
@@ -158,7 +178,7 @@ int pyi_bpf_pins_open(int parent_fd, uint64_t parent_cgroup, struct pyi_bpf_maps
 		ret = check_attached(parent_fd);
 	if (ret < 0) {
 		pyi_bpf_maps_close(&maps);
-		return ret;
+		return ret == -ENOENT ? -ESTALE : ret;
 	}
 	*ret_maps = maps;
 	return 0;
@@ -182,7 +202,17 @@ static bool has_live_assignment(int dir_fd, int v2_fd)
 	return false;
 }
 
-/* Remove one directory of pins unless it is in use. Unpinned links detach. Under the loaders' lock. */
+/* An unpinned link detaches in its own time; the next set of programs must not meet it. */
+static void unpin(int dir_fd, const char *name)
+{
+	_cleanup_fd int link = -1;
+
+	if (strncmp(name, "link_", 5) == 0 && open_map(dir_fd, name, &link) == 0)
+		(void)bpf_link_detach(link);
+	unlinkat(dir_fd, name, 0);
+}
+
+/* Remove one directory of pins unless it is in use. Under the loaders' lock. */
 static int remove_build(int abi_fd, const char *name, int v2_fd)
 {
 	_cleanup_fd int fd = openat(abi_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -202,15 +232,16 @@ static int remove_build(int abi_fd, const char *name, int v2_fd)
 	}
 	while ((entry = readdir(dir)))
 		if (entry->d_name[0] != '.')
-			unlinkat(fd, entry->d_name, 0);
+			unpin(fd, entry->d_name);
 	closedir(dir);
 	return unlinkat(abi_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-enum which { LEFTOVERS, IDLE_BUILDS, ALL_BUILDS };
-
-/* 0, or the error of the last one that could not be removed. */
-static int remove_builds(int v2_fd, enum which which)
+/*
+ * All directories but `keep` (NULL: none); only_tmp: only what loaders left that are gone. 0, or the error of one that
+ * could not be removed.
+ */
+static int remove_builds(int v2_fd, bool only_tmp, const char *keep)
 {
 	int fd = open(PYI_PINS_ABI, O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret = 0, one;
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -221,10 +252,8 @@ static int remove_builds(int v2_fd, enum which which)
 		return errno == ENOENT ? 0 : -errno;
 	}
 	while ((entry = readdir(dir))) {
-		bool is_tmp = strncmp(entry->d_name, "tmp-", 4) == 0;
-
-		if (entry->d_name[0] == '.' || (which == LEFTOVERS && !is_tmp) ||
-		    (which == IDLE_BUILDS && strcmp(entry->d_name, PYI_BPF_BUILD_cgroup) == 0))
+		if (entry->d_name[0] == '.' || (only_tmp && strncmp(entry->d_name, "tmp-", 4) != 0) ||
+		    (keep && strcmp(entry->d_name, keep) == 0))
 			continue;
 		one = remove_build(fd, entry->d_name, v2_fd);
 		if (one < 0 && one != -ENOTDIR)
@@ -232,6 +261,23 @@ static int remove_builds(int v2_fd, enum which which)
 	}
 	closedir(dir);
 	return ret;
+}
+
+bool pyi_bpf_pins_are_in_making(uint64_t parent_cgroup)
+{
+	char name[PYI_PINS_NAME_MAX], tmp[64];
+	DIR *dir = opendir(PYI_PINS_ABI);
+	struct dirent *entry;
+	bool found = false;
+
+	if (!dir)
+		return false;
+	pyi_bpf_pins_name(parent_cgroup, name);
+	snprintf(tmp, sizeof(tmp), "tmp-%s-", name);
+	while (!found && (entry = readdir(dir)))
+		found = strncmp(entry->d_name, tmp, strlen(tmp)) == 0;
+	closedir(dir);
+	return found;
 }
 
 static int take_lock(int *ret_fd, struct pyi_err *err)
@@ -285,7 +331,7 @@ static int attach_and_pin(struct cgroup *skel, const char *dir, int parent_fd, s
 	struct bpf_map *map;
 	int ret;
 
-	bpf_object__for_each_map(map, skel->obj) {
+	bpf_object__for_each_map (map, skel->obj) {
 		/* What libbpf makes of constants is not for others to open. */
 		if (strchr(bpf_map__name(map), '.'))
 			continue;
@@ -293,12 +339,13 @@ static int attach_and_pin(struct cgroup *skel, const char *dir, int parent_fd, s
 		if (ret < 0)
 			return ret;
 	}
-	bpf_object__for_each_program(prog, skel->obj) {
+	bpf_object__for_each_program (prog, skel->obj) {
 		struct bpf_link *link;
 
 		link = PYI_FAULT(511, EPERM) ? NULL : bpf_program__attach_cgroup(prog, parent_fd);
 		if (!link)
-			return pyi_err_sys(err, errno, "cannot attach BPF program '%s'", bpf_program__name(prog));
+			return pyi_err_sys(err, errno, "cannot attach BPF program '%s'",
+					   bpf_program__name(prog));
 		/* The pin keeps it, and takes it along when it goes. */
 		ret = pin(dir, "link_", bpf_program__name(prog), bpf_link__fd(link), err);
 		bpf_link__destroy(link);
@@ -329,7 +376,8 @@ static int load(const char *dir, int parent_fd, uint64_t parent_cgroup, struct p
 	}
 	ret = PYI_FAULT(512, EPERM) ? -errno : cgroup__load(skel);
 	if (ret < 0)
-		ret = log[0] ? pyi_err_sys(err, -ret, "cannot load the BPF programs (%.200s)", last_line(log))
+		ret = log[0] ? pyi_err_sys(err, -ret, "cannot load the BPF programs (%.200s)",
+					   last_line(log))
 			     : pyi_err_sys(err, -ret, "cannot load the BPF programs");
 	if (ret == 0 && bpf_map_update_elem(bpf_map__fd(skel->maps.meta), &zero, &meta, BPF_ANY) < 0)
 		ret = pyi_err_sys(err, errno, "cannot write a BPF map");
@@ -345,16 +393,17 @@ static int mount_fs(struct pyi_err *err)
 {
 	if (pyi_bpf_fs_is_there())
 		return 0;
-	if (PYI_FAULT(514, EPERM) || mount("bpf", PYI_BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0)
+	if (PYI_FAULT(514, EPERM) ||
+	    mount("bpf", PYI_BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0)
 		return pyi_err_sys(err, errno, "cannot mount the BPF file system at '" PYI_BPFFS "'");
 	return 0;
 }
 
-int pyi_bpf_pins_load(int parent_fd, uint64_t parent_cgroup, struct pyi_err *err)
+int pyi_bpf_pins_load(int parent_fd, uint64_t parent_cgroup, struct pyi_bpf_maps *ret_maps,
+		      struct pyi_err *err)
 {
-	struct pyi_bpf_maps maps = PYI_BPF_MAPS_INIT;
 	_cleanup_fd int lock = -1, abi_fd = -1;
-	char dir[64];
+	char name[PYI_PINS_NAME_MAX], dir[128], path[128];
 	int ret = mount_fs(err);
 
 	if (ret == 0)
@@ -366,28 +415,41 @@ int pyi_bpf_pins_load(int parent_fd, uint64_t parent_cgroup, struct pyi_err *err
 	abi_fd = open(PYI_PINS_ABI, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (abi_fd < 0)
 		return pyi_err_sys(err, errno, "cannot open '" PYI_PINS_ABI "'");
-	ret = pyi_bpf_pins_open(parent_fd, parent_cgroup, &maps);
-	pyi_bpf_maps_close(&maps);
+	ret = pyi_bpf_pins_open(parent_fd, parent_cgroup, ret_maps);
 	if (ret == 0)
-		return 0;	/* somebody else was faster */
-	(void)remove_builds(parent_fd, IDLE_BUILDS);
-	ret = remove_build(abi_fd, PYI_BPF_BUILD_cgroup, parent_fd);
+		return 0; /* somebody else was faster */
+	pyi_bpf_pins_name(parent_cgroup, name);
+	(void)remove_builds(parent_fd, false, name);
+	ret = remove_build(abi_fd, name, parent_fd);
 	if (ret < 0)
-		return pyi_err_sys(err, -ret, "the BPF programs in '" PYI_PINS "' belong to another cgroup and cannot be replaced");
-	snprintf(dir, sizeof(dir), PYI_PINS_ABI "/tmp-%d", getpid());
+		return pyi_err_sys(err, -ret,
+				   "the damaged BPF programs in '" PYI_PINS_ABI
+				   "/%s' cannot be replaced",
+				   name);
+	snprintf(dir, sizeof(dir), PYI_PINS_ABI "/tmp-%s-%d", name, getpid());
+	snprintf(path, sizeof(path), PYI_PINS_ABI "/%s", name);
 	if (mkdir(dir, 0700) < 0)
 		return pyi_err_sys(err, errno, "cannot make '%s'", dir);
 	ret = load(dir, parent_fd, parent_cgroup, err);
-	if (ret == 0 && (PYI_FAULT(513, EIO) || rename(dir, PYI_PINS) < 0))
+	if (ret == 0 && check_attached(parent_fd) < 0)
+		ret = pyi_err_set(err, EBUSY,
+				  "somebody else attached BPF programs to our control group; try again");
+	if (ret == 0 && (PYI_FAULT(513, EIO) || rename(dir, path) < 0))
 		ret = pyi_err_sys(err, errno, "cannot rename '%s'", dir);
+	if (ret == 0) {
+		ret = pyi_bpf_pins_open(parent_fd, parent_cgroup, ret_maps);
+		if (ret < 0)
+			pyi_err_sys(err, -ret, "cannot open the pins in '%s'", path);
+	}
 	if (ret < 0)
-		(void)remove_builds(parent_fd, LEFTOVERS);
+		(void)remove_builds(parent_fd, true, NULL);
 	return ret;
 }
 
-int pyi_bpf_pins_remove(int v2_fd, bool all, struct pyi_err *err)
+int pyi_bpf_pins_remove(int v2_fd, uint64_t parent_cgroup, struct pyi_err *err)
 {
 	_cleanup_fd int lock = -1, abi_fd = -1;
+	char name[PYI_PINS_NAME_MAX];
 	int ret;
 
 	if (!pyi_bpf_fs_is_there() || access(PYI_PINS_ABI, F_OK) < 0)
@@ -398,12 +460,13 @@ int pyi_bpf_pins_remove(int v2_fd, bool all, struct pyi_err *err)
 	abi_fd = open(PYI_PINS_ABI, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (abi_fd < 0)
 		return pyi_err_sys(err, errno, "cannot open '" PYI_PINS_ABI "'");
-	ret = all ? remove_builds(v2_fd, ALL_BUILDS) : remove_build(abi_fd, PYI_BPF_BUILD_cgroup, v2_fd);
+	pyi_bpf_pins_name(parent_cgroup, name);
+	ret = parent_cgroup ? remove_build(abi_fd, name, v2_fd) : remove_builds(v2_fd, false, NULL);
 	if (ret == -EBUSY)
 		return pyi_err_set(err, EBUSY, "sandboxes are still running");
 	if (ret < 0)
 		return pyi_err_sys(err, -ret, "cannot remove the pins in '" PYI_PINS_ABI "'");
-	if (all) {
+	if (!parent_cgroup) {
 		rmdir(PYI_PINS_ABI);
 		rmdir(PYI_PINS_TOP);
 	}

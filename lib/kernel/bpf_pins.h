@@ -13,17 +13,26 @@
 
 struct pyi_err;
 
-/* Two builds whose programs differ live side by side: each has its own pins and its own parent cgroup. */
-#define PYI_BPFFS "/sys/fs/bpf"
-#define PYI_PINS_TOP PYI_BPFFS "/pyisolate"
-#define PYI_PINS_ABI PYI_PINS_TOP "/v1"
-#define PYI_PINS PYI_PINS_ABI "/" PYI_BPF_BUILD_cgroup
-#define PYI_PARENT "pyisolate"	/* without programs: v1, and where BPF cannot be used */
+/*
+ * One set of programs belongs to one build, one parent cgroup and one BPF file system; two on the same parent would deny
+ * each other's sandboxes. So pins are in a directory "BUILD-PARENT" (the cgroup's id), the parent's name has the build in
+ * it, and where programs that our BPF file system knows nothing of are attached to it already (each mount of one is a
+ * world of its own, a container's for instance), the next name is taken: "pyisolate-BUILD-1".
+ */
+#define PYI_BPFFS	      "/sys/fs/bpf"
+#define PYI_PINS_TOP	      PYI_BPFFS "/pyisolate"
+#define PYI_PINS_ABI	      PYI_PINS_TOP "/v1"
+#define PYI_PARENT	      "pyisolate" /* without programs: v1, and where BPF cannot be used */
 #define PYI_BPF_PARENT_PREFIX PYI_PARENT "-"
-#define PYI_BPF_PARENT PYI_BPF_PARENT_PREFIX PYI_BPF_BUILD_cgroup
+#define PYI_BPF_PARENT	      PYI_BPF_PARENT_PREFIX PYI_BPF_BUILD_cgroup
+
+enum { PYI_PINS_NAME_MAX = 48, PYI_BPF_PARENTS_MAX = 8 };
+
+/* The name of the directory below PYI_PINS_ABI. */
+void pyi_bpf_pins_name(uint64_t parent_cgroup, char name[PYI_PINS_NAME_MAX]);
 
 struct pyi_bpf_maps {
-	int lock;	/* the directory, locked: while somebody holds it the programs stay attached */
+	int lock; /* the directory, locked: while somebody holds it the programs stay attached */
 	int assignments;
 	int stats;
 	int net_rows;
@@ -37,20 +46,29 @@ void pyi_bpf_maps_close(struct pyi_bpf_maps *maps);
 bool pyi_bpf_fs_is_there(void);
 
 /*
- * Open the maps of our build's pins, if its programs are attached to this very cgroup (fd of its directory, id).
- * -ENOENT: none are there; -ESTALE: they are incomplete, detached or another cgroup's; else the errno of bpf(2). No
- * message.
+ * Open the maps of our build's pins for this cgroup (fd of its directory, id). -ENOENT: none are there; -ESTALE: they
+ * are incomplete, or not all programs are attached; else the errno of bpf(2). No message.
  */
 int pyi_bpf_pins_open(int parent_fd, uint64_t parent_cgroup, struct pyi_bpf_maps *ret_maps);
 
-/* Load, attach, pin; clears away what is stale and what idle other builds left. Takes the lock for loaders. */
-int pyi_bpf_pins_load(int parent_fd, uint64_t parent_cgroup, struct pyi_err *err);
+/* How many programs of the first kind of ours are attached to this very cgroup, whoever did it; or -errno. */
+int pyi_bpf_count_attached(int parent_fd);
+
+/* Is a loader at work for this cgroup, or has one died on the way? */
+bool pyi_bpf_pins_are_in_making(uint64_t parent_cgroup);
 
 /*
- * Remove the pins of our build, or of all; -EBUSY, and nothing is removed, while a sandbox uses them.
- * v2_fd: any directory of the v2 hierarchy.
+ * Load, attach, pin, unless somebody else has by now, and open the maps; clears away what is stale and what is idle.
+ * Takes the lock for loaders.
  */
-int pyi_bpf_pins_remove(int v2_fd, bool all, struct pyi_err *err);
+int pyi_bpf_pins_load(int parent_fd, uint64_t parent_cgroup, struct pyi_bpf_maps *ret_maps,
+		      struct pyi_err *err);
+
+/*
+ * Remove the pins for this cgroup, or all (0); -EBUSY while a sandbox uses them. v2_fd: any directory of the v2
+ * hierarchy.
+ */
+int pyi_bpf_pins_remove(int v2_fd, uint64_t parent_cgroup, struct pyi_err *err);
 
 /* Does a cgroup with this id exist? v2_fd: any directory of the v2 hierarchy. When in doubt, yes. */
 bool pyi_bpf_cgroup_exists(int v2_fd, uint64_t cgroup_id);

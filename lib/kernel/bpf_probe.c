@@ -18,6 +18,7 @@
 #include "base/util.h"
 #include "kernel/bpf.h"
 #include "kernel/bpf_pins.h"
+#include "kernel/cgroup.h"
 #include "plan/facts.h"
 
 static void set_fact(struct pyi_fact *fact, int errnum, const char *detail)
@@ -33,7 +34,8 @@ static int load_return(enum bpf_prog_type type, enum bpf_attach_type attach, int
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = value },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = attach, .attach_btf_id = (uint32_t)btf_id);
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = attach,
+		    .attach_btf_id = (uint32_t)btf_id);
 
 	return bpf_prog_load(type, "pyi_probe", "Dual MIT/GPL", insns, PYI_ARRAY_SIZE(insns), &opts);
 }
@@ -50,53 +52,94 @@ static void try_map_calls(struct pyi_fact *fact)
 		set_fact(fact, errno, "bpf(BPF_MAP_DELETE_ELEM)");
 	else if (bpf_obj_get(PYI_BPFFS "/none") != -ENOENT)
 		set_fact(fact, errno, "bpf(BPF_OBJ_GET)");
-	else if (bpf_obj_pin(-1, PYI_BPFFS "/none") < 0 && (errno == EPERM || errno == EACCES || errno == ENOSYS))
+	else if (bpf_obj_pin(-1, PYI_BPFFS "/none") < 0 &&
+		 (errno == EPERM || errno == EACCES || errno == ENOSYS))
 		set_fact(fact, errno, "bpf(BPF_OBJ_PIN)");
+}
+
+/*
+ * Load and attach something that allows everything, and is gone when this function returns. Of a kind that we have no
+ * program of, so that nobody takes it for another set of ours.
+ */
+static void try_programs(int parent_fd, struct pyi_fact *fact)
+{
+	_cleanup_fd int map = -1, prog = -1, link = -1;
+
+	map = bpf_map_create(BPF_MAP_TYPE_HASH, "pyi_probe", 8, 8, 1, NULL);
+	if (map < 0) {
+		set_fact(fact, -map, "bpf(BPF_MAP_CREATE)");
+		return;
+	}
+	prog = load_return(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_GETPEERNAME, 0, 1);
+	if (prog < 0) {
+		set_fact(fact, -prog, "bpf(BPF_PROG_LOAD)");
+		return;
+	}
+	link = bpf_link_create(prog, parent_fd, BPF_CGROUP_INET4_GETPEERNAME, NULL);
+	if (link < 0)
+		set_fact(fact, -link, "bpf(BPF_LINK_CREATE)");
+}
+
+/* 0: our pins are for this parent, or none are and it is free; -EEXIST: another's programs are attached to it. */
+static int look_at_parent(struct pyi_facts *facts, bool *ret_is_loaded)
+{
+	_cleanup_fd int parent = open(facts->cgroup_v2_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct pyi_bpf_maps maps = PYI_BPF_MAPS_INIT;
+	struct stat st;
+	int ret, n;
+
+	if (parent < 0 || fstat(parent, &st) < 0) {
+		set_fact(&facts->bpf_cgroup, errno, facts->cgroup_v2_dir);
+		return 0;
+	}
+	ret = pyi_bpf_pins_open(parent, (uint64_t)st.st_ino, &maps);
+	pyi_bpf_maps_close(&maps);
+	*ret_is_loaded = ret == 0;
+	if (ret == 0 || ret == -ESTALE)
+		return 0;
+	if (ret != -ENOENT) {
+		set_fact(&facts->bpf_cgroup, -ret, "the pins in '" PYI_PINS_ABI "'");
+		return 0;
+	}
+	n = pyi_bpf_count_attached(parent);
+	if (n > 0 && pyi_bpf_pins_are_in_making((uint64_t)st.st_ino))
+		return 0; /* ours in a moment: pyi_bpf_open waits, or clears away what a dead loader left */
+	if (n > 0) {
+		/* Was it finished since we looked? */
+		ret = pyi_bpf_pins_open(parent, (uint64_t)st.st_ino, &maps);
+		pyi_bpf_maps_close(&maps);
+		*ret_is_loaded = ret == 0;
+		return ret == 0 || ret == -ESTALE ? 0 : -EEXIST;
+	}
+	if (n < 0)
+		set_fact(&facts->bpf_cgroup, -n, "bpf(BPF_PROG_QUERY)");
+	else
+		try_programs(parent, &facts->bpf_cgroup);
+	return 0;
 }
 
 void pyi_bpf_probe(struct pyi_facts *facts)
 {
-	struct pyi_bpf_maps maps = PYI_BPF_MAPS_INIT;
-	_cleanup_fd int parent = -1, map = -1, prog = -1, link = -1;
-	struct stat st;
-	int ret;
+	bool is_loaded = false;
+	char name[64];
 
 	if (!facts->cgroup_v2_dir[0]) {
 		set_fact(&facts->bpf_cgroup, EOPNOTSUPP, "no cgroup v2 hierarchy");
 		return;
 	}
-	parent = open(facts->cgroup_v2_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (parent < 0 || fstat(parent, &st) < 0) {
-		set_fact(&facts->bpf_cgroup, errno, facts->cgroup_v2_dir);
-		return;
-	}
-	ret = pyi_bpf_pins_open(parent, (uint64_t)st.st_ino, &maps);
-	pyi_bpf_maps_close(&maps);
-	if (ret == 0) {
-		try_map_calls(&facts->bpf_cgroup);
-		return;
-	}
-	if (ret != -ENOENT && ret != -ESTALE) {
-		set_fact(&facts->bpf_cgroup, -ret, "the pins in '" PYI_PINS "'");
-		return;
-	}
-	map = bpf_map_create(BPF_MAP_TYPE_HASH, "pyi_probe", 8, 8, 1, NULL);
-	if (map < 0) {
-		set_fact(&facts->bpf_cgroup, -map, "bpf(BPF_MAP_CREATE)");
-		return;
-	}
 	try_map_calls(&facts->bpf_cgroup);
-	if (facts->bpf_cgroup.errnum)
-		return;
-	/* Allows everything, and is gone when this function returns. */
-	prog = load_return(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT, 0, 1);
-	if (prog < 0) {
-		set_fact(&facts->bpf_cgroup, -prog, "bpf(BPF_PROG_LOAD)");
-		return;
+	for (int i = 1; !facts->bpf_cgroup.errnum && look_at_parent(facts, &is_loaded) == -EEXIST; i++) {
+		if (i == PYI_BPF_PARENTS_MAX) {
+			set_fact(&facts->bpf_cgroup, EBUSY, "the programs of other BPF file systems");
+			return;
+		}
+		snprintf(name, sizeof(name), PYI_BPF_PARENT "-%d", i);
+		pyi_cgroup_find_named(facts, name);
+		if (!facts->cgroup_v2_dir[0])
+			set_fact(&facts->bpf_cgroup, EOPNOTSUPP, "no cgroup v2 hierarchy");
 	}
-	link = bpf_link_create(prog, parent, BPF_CGROUP_INET4_CONNECT, NULL);
-	if (link < 0)
-		set_fact(&facts->bpf_cgroup, -link, "bpf(BPF_LINK_CREATE)");
+	if (is_loaded)
+		set_fact(&facts->bpf_cgroup, 0, "loaded");
 }
 
 static int silent(enum libbpf_print_level level, const char *format, va_list args)
@@ -135,7 +178,8 @@ static void try_perf(struct pyi_fact *fact)
 		.sample_period = 1000000,
 		.disabled = 1,
 	};
-	_cleanup_fd int event = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	_cleanup_fd int event = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1,
+					     PERF_FLAG_FD_CLOEXEC);
 	_cleanup_fd int prog = -1;
 
 	if (event < 0) {

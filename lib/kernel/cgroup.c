@@ -27,15 +27,15 @@
 
 enum {
 	GROUPS_MAX = 6,
-	SAME_OWNER_MAX = 10000,		/* sandboxes of one process, live or not yet removed */
-	CPU_PERIOD_US = 100000,		/* the kernel's default */
-	REMOVE_TIMEOUT_MS = 5000,	/* killed processes may sit in an uninterruptible wait */
+	SAME_OWNER_MAX = 10000,	  /* sandboxes of one process, live or not yet removed */
+	CPU_PERIOD_US = 100000,	  /* the kernel's default */
+	REMOVE_TIMEOUT_MS = 5000, /* killed processes may sit in an uninterruptible wait */
 };
 
 struct group {
 	char parent[256];
-	int fd;			/* the directory; holds the owner's lock */
-	int join_fd;		/* "tasks" on v1, "cgroup.procs" on v2 where clone cannot do it; -1: nothing to join */
+	int fd; /* the directory; holds the owner's lock */
+	int join_fd; /* "tasks" on v1, "cgroup.procs" on v2 where clone cannot do it; -1: nothing to join */
 	bool is_v2;
 };
 
@@ -61,27 +61,30 @@ static int open_group(struct pyi_cgroup *cgroup, struct group *group, bool must_
 	snprintf(path, sizeof(path), "%s/%s", group->parent, cgroup->name);
 	/* A parent that is gone is not made again: on v2 BPF programs were attached to the old one. */
 	if (PYI_FAULT(400, ENOSPC) || mkdir(path, 0755) < 0)
-		return errno == EEXIST ? -EEXIST
-				       : pyi_err_sys(err, errno, "cannot make the control group '%s'", path);
+		return errno == EEXIST
+			       ? -EEXIST
+			       : pyi_err_sys(err, errno, "cannot make the control group '%s'", path);
 	cgroup->n++;
 	group->fd = PYI_FAULT(401, EMFILE) ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (group->fd < 0)
 		return pyi_err_sys(err, errno, "cannot open the control group '%s'", path);
 	/* Held only by a sweeper in another pid namespace, for whom we look dead: leave it that name. */
 	if (PYI_FAULT(402, ENOLCK) || flock(group->fd, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ? -EEXIST : pyi_err_sys(err, errno, "cannot lock '%s'", path);
+		return errno == EWOULDBLOCK ? -EEXIST
+					    : pyi_err_sys(err, errno, "cannot lock '%s'", path);
 	if (!must_join)
 		return 0;
 	if (!PYI_FAULT(403, EMFILE))
-		group->join_fd = openat(group->fd, group->is_v2 ? "cgroup.procs" : "tasks", O_WRONLY | O_CLOEXEC);
+		group->join_fd = openat(group->fd, group->is_v2 ? "cgroup.procs" : "tasks",
+					O_WRONLY | O_CLOEXEC);
 	if (group->join_fd < 0)
 		return pyi_err_sys(err, errno, "cannot open the process list of '%s'", path);
 	return 0;
 }
 
 /* The group below `parent`, made if this is the first controller that lives there. NULL on failure or when not there. */
-static const struct group *need_group(struct pyi_cgroup *cgroup, const char *parent, bool is_v2, bool must_join,
-				      int *ret, struct pyi_err *err)
+static const struct group *need_group(struct pyi_cgroup *cgroup, const char *parent, bool is_v2,
+				      bool must_join, int *ret, struct pyi_err *err)
 {
 	struct group *group;
 
@@ -107,7 +110,8 @@ static int set_value(const struct group *group, const char *file, const char *va
 }
 
 /* For files that not every kernel is built with. */
-static int set_if_there(const struct group *group, const char *file, const char *value, struct pyi_err *err)
+static int set_if_there(const struct group *group, const char *file, const char *value,
+			struct pyi_err *err)
 {
 	if (faccessat(group->fd, file, F_OK, 0) < 0)
 		return 0;
@@ -139,7 +143,7 @@ static int set_cpu(const struct group *group, uint32_t permille, struct pyi_err 
 	int ret;
 
 	if (quota < 1000)
-		quota = 1000;	/* the kernel takes no less */
+		quota = 1000; /* the kernel takes no less */
 	if (group->is_v2) {
 		snprintf(value, sizeof(value), "%" PRIu64 " %d", quota, CPU_PERIOD_US);
 		return set_value(group, "cpu.max", value, err);
@@ -167,8 +171,8 @@ static void close_and_remove(struct pyi_cgroup *cgroup, int timeout_ms)
 	cgroup->n = 0;
 }
 
-static int make_groups(struct pyi_cgroup *cgroup, const struct pyi_facts *facts, const struct pyi_limits *limits,
-		       struct pyi_err *err)
+static int make_groups(struct pyi_cgroup *cgroup, const struct pyi_facts *facts,
+		       const struct pyi_limits *limits, struct pyi_err *err)
 {
 	const char *v2 = facts->cgroup_v2_dir;
 	bool only_v1 = !v2[0];
@@ -195,8 +199,8 @@ static int make_groups(struct pyi_cgroup *cgroup, const struct pyi_facts *facts,
 	return 0;
 }
 
-static int set_limits(const struct pyi_cgroup *cgroup, const struct pyi_facts *facts, const struct pyi_limits *limits,
-		      struct pyi_err *err)
+static int set_limits(const struct pyi_cgroup *cgroup, const struct pyi_facts *facts,
+		      const struct pyi_limits *limits, struct pyi_err *err)
 {
 	uint64_t own = facts->namespaces.errnum == 0 ? 1 : 0;
 	int ret = 0;
@@ -210,8 +214,8 @@ static int set_limits(const struct pyi_cgroup *cgroup, const struct pyi_facts *f
 	return ret;
 }
 
-int pyi_cgroup_new(const struct pyi_facts *facts, const struct pyi_limits *limits, struct pyi_cgroup **ret_cgroup,
-		   struct pyi_err *err)
+int pyi_cgroup_new(const struct pyi_facts *facts, const struct pyi_limits *limits,
+		   struct pyi_cgroup **ret_cgroup, struct pyi_err *err)
 {
 	struct pyi_cgroup *cgroup = calloc(1, sizeof(*cgroup));
 	struct pyi_proc self;
@@ -288,8 +292,8 @@ int pyi_cgroup_add(struct pyi_cgroup *cgroup, int pid, struct pyi_err *err)
 			continue;
 		ret = pyi_write_at(group->fd, group->is_v2 ? "cgroup.procs" : "tasks", value);
 		if (ret < 0)
-			return pyi_err_sys(err, -ret, "cannot move process %d into '%s/%s'", pid, group->parent,
-					   cgroup->name);
+			return pyi_err_sys(err, -ret, "cannot move process %d into '%s/%s'", pid,
+					   group->parent, cgroup->name);
 	}
 	return 0;
 }
@@ -352,7 +356,8 @@ void pyi_cgroup_kill(struct pyi_cgroup *cgroup)
 static int wait_frozen(const struct group *group, bool frozen)
 {
 	const char *file = group->is_v2 ? "cgroup.events" : "freezer.state";
-	const char *want = group->is_v2 ? (frozen ? "frozen 1" : "frozen 0") : (frozen ? "FROZEN" : "THAWED");
+	const char *want = group->is_v2 ? (frozen ? "frozen 1" : "frozen 0")
+					: (frozen ? "FROZEN" : "THAWED");
 	struct timespec pause = { .tv_nsec = 1000000 };
 	char text[256];
 

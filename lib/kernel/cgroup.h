@@ -14,7 +14,7 @@ struct pyi_err;
 struct pyi_facts;
 struct pyi_limits;
 
-struct pyi_cgroup;	/* opaque */
+struct pyi_cgroup; /* opaque */
 
 /*
  * Find the hierarchies of this host and our parent directory in each; fills cgroup_kind, cgroup and the directories of
@@ -25,15 +25,18 @@ struct pyi_cgroup;	/* opaque */
  */
 void pyi_cgroup_find(struct pyi_facts *facts);
 
+/* The same with another name for root's parent on v2. */
+void pyi_cgroup_find_named(struct pyi_facts *facts, const char *v2_parent);
+
 /* Remove the parent directories, of every build, that are empty. */
 void pyi_cgroup_remove_parents(const struct pyi_facts *facts);
 
 struct pyi_cgroup_usage {
-	uint64_t cpu_us;		/* user + system of everything in it; 0 when unknown */
+	uint64_t cpu_us; /* user + system of everything in it; 0 when unknown */
 	uint64_t memory_peak_bytes;
-	uint64_t memory_bytes;		/* now */
+	uint64_t memory_bytes; /* now */
 	uint64_t oom_kills;
-	uint64_t pids_refused;		/* forks that hit the limit */
+	uint64_t pids_refused; /* forks that hit the limit */
 	uint64_t throttled_us;
 };
 

@@ -19,8 +19,8 @@
 #include "base/util.h"
 
 enum {
-	PROCS_MAX = 1 << 20,	/* bytes of one process list */
-	DEPTH_MAX = 16,		/* groups below one of ours; the guest can make none, so this is for leftovers only */
+	PROCS_MAX = 1 << 20, /* bytes of one process list */
+	DEPTH_MAX = 16, /* groups below one of ours; the guest can make none, so this is for leftovers only */
 };
 
 static uint64_t now_ms(void)
@@ -41,7 +41,8 @@ static void sleep_us(long us)
 void pyi_cgroup_name(const struct pyi_proc *owner, unsigned int n, char name[PYI_CGROUP_NAME_MAX])
 {
 	if (n)
-		snprintf(name, PYI_CGROUP_NAME_MAX, "run-%d-%" PRIu64 "-%u", owner->pid, owner->start_ticks, n);
+		snprintf(name, PYI_CGROUP_NAME_MAX, "run-%d-%" PRIu64 "-%u", owner->pid,
+			 owner->start_ticks, n);
 	else
 		snprintf(name, PYI_CGROUP_NAME_MAX, "run-%d-%" PRIu64, owner->pid, owner->start_ticks);
 }
@@ -69,8 +70,8 @@ bool pyi_cgroup_name_parse(const char *name, struct pyi_proc *ret_owner)
 {
 	uint64_t pid, start, n;
 
-	if (strncmp(name, "run-", 4) != 0 || !parse_number(name + 4, INT32_MAX, &pid, &name) || *name != '-' ||
-	    !parse_number(name + 1, UINT64_MAX, &start, &name))
+	if (strncmp(name, "run-", 4) != 0 || !parse_number(name + 4, INT32_MAX, &pid, &name) ||
+	    *name != '-' || !parse_number(name + 1, UINT64_MAX, &start, &name))
 		return false;
 	if (*name && (*name != '-' || !parse_number(name + 1, UINT32_MAX, &n, &name) || *name))
 		return false;

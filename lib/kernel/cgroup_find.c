@@ -29,16 +29,25 @@
 
 enum { DIR_MAX = 256, TABLE_MAX = 4 << 20 };
 
-enum controller { MEMORY, PIDS, CPU, CPUACCT, FREEZER, N_CONTROLLERS, V2 = N_CONTROLLERS, N_HIERARCHIES };
+enum controller {
+	MEMORY,
+	PIDS,
+	CPU,
+	CPUACCT,
+	FREEZER,
+	N_CONTROLLERS,
+	V2 = N_CONTROLLERS,
+	N_HIERARCHIES
+};
 
 static const char *const names[N_CONTROLLERS] = { "memory", "pids", "cpu", "cpuacct", "freezer" };
 
 struct hierarchy {
-	char mount[DIR_MAX];	/* "" when it is not mounted */
-	char root[DIR_MAX];	/* which group is seen at the mount point */
-	char own[DIR_MAX];	/* our own group as a directory, "" when it cannot be seen */
-	bool is_root;		/* who asks */
-	const char *parent;	/* what ours is called here */
+	char mount[DIR_MAX]; /* "" when it is not mounted */
+	char root[DIR_MAX];  /* which group is seen at the mount point */
+	char own[DIR_MAX];   /* our own group as a directory, "" when it cannot be seen */
+	bool is_root;	     /* who asks */
+	const char *parent;  /* what ours is called here */
 };
 
 /* Is `word` one of the comma-separated words of `list`? */
@@ -58,8 +67,8 @@ static void unescape(char *s)
 	char *out = s;
 
 	while (*s) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' &&
-		    s[3] <= '7') {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
+		    s[3] >= '0' && s[3] <= '7') {
 			*out++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
 			s += 4;
 		} else {
@@ -107,8 +116,8 @@ static void set_own(struct hierarchy *h, const char *path)
 {
 	size_t len = strcmp(h->root, "/") == 0 ? 0 : strlen(h->root);
 
-	if (!h->mount[0] || strncmp(path, h->root, len) != 0 || (len && path[len] && path[len] != '/') ||
-	    strncmp(path, "/..", 3) == 0)
+	if (!h->mount[0] || strncmp(path, h->root, len) != 0 ||
+	    (len && path[len] && path[len] != '/') || strncmp(path, "/..", 3) == 0)
 		return;
 	path += len;
 	if (strcmp(path, "/") == 0)
@@ -131,7 +140,8 @@ static void read_own_line(char *line, struct hierarchy *all)
 			set_own(&all[i], path);
 }
 
-static int each_line(const char *file, void (*fn)(char *line, struct hierarchy *all), struct hierarchy *all)
+static int each_line(const char *file, void (*fn)(char *line, struct hierarchy *all),
+		     struct hierarchy *all)
 {
 	_cleanup_buf struct pyi_buf text = PYI_BUF_INIT;
 	char *line, *save = NULL;
@@ -207,7 +217,8 @@ static int enable(const char *dir, unsigned int want)
 		if (!(want & 1u << i))
 			continue;
 		snprintf(value, sizeof(value), "+%s", names[i]);
-		one = PYI_FAULT(411, EBUSY) ? -errno : pyi_write_at(fd, "cgroup.subtree_control", value);
+		one = PYI_FAULT(411, EBUSY) ? -errno
+					    : pyi_write_at(fd, "cgroup.subtree_control", value);
 		if (one < 0)
 			ret = one;
 	}
@@ -267,8 +278,8 @@ static unsigned int count_bits(unsigned int bits)
  * Try `base`; keep it in ret_dir if it gives more than what was found so far (-1: nothing yet). Says whether there is
  * no point in looking further.
  */
-static bool try_v2(const char *base, const struct hierarchy *h, int *best, char ret_dir[DIR_MAX], unsigned int *ret_bits,
-		   int *ret_err)
+static bool try_v2(const char *base, const struct hierarchy *h, int *best, char ret_dir[DIR_MAX],
+		   unsigned int *ret_bits, int *ret_err)
 {
 	char parent[DIR_MAX];
 	unsigned int bits;
@@ -287,7 +298,7 @@ static bool try_v2(const char *base, const struct hierarchy *h, int *best, char 
 	bits = get_controllers(base, parent, strcmp(base, h->own) == 0);
 	if ((int)count_bits(bits) > *best) {
 		if (*best >= 0)
-			rmdir(ret_dir);	/* fails, as it should, when somebody uses it */
+			rmdir(ret_dir); /* fails, as it should, when somebody uses it */
 		*best = (int)count_bits(bits);
 		memcpy(ret_dir, parent, DIR_MAX);
 		*ret_bits = bits;
@@ -329,30 +340,36 @@ static void describe(struct pyi_facts *facts, int ret)
 
 	if (facts->cgroup_kind == PYI_CGROUP_NONE) {
 		facts->cgroup.errnum = ret < 0 ? -ret : ENOENT;
-		snprintf(facts->cgroup.detail, sizeof(facts->cgroup.detail), "no control group hierarchy %s",
+		snprintf(facts->cgroup.detail, sizeof(facts->cgroup.detail),
+			 "no control group hierarchy %s",
 			 ret == -ENOENT ? "is mounted" : "can be written");
 		return;
 	}
-	snprintf(facts->cgroup.detail, sizeof(facts->cgroup.detail), "%s:%s%s%s", kinds[facts->cgroup_kind],
-		 facts->cgroup_memory_dir[0] ? " memory" : "", facts->cgroup_pids_dir[0] ? " pids" : "",
-		 facts->cgroup_cpu_dir[0] ? " cpu" : "");
+	snprintf(facts->cgroup.detail, sizeof(facts->cgroup.detail), "%s:%s%s%s",
+		 kinds[facts->cgroup_kind], facts->cgroup_memory_dir[0] ? " memory" : "",
+		 facts->cgroup_pids_dir[0] ? " pids" : "", facts->cgroup_cpu_dir[0] ? " cpu" : "");
 	len = strlen(facts->cgroup.detail);
 	if (facts->cgroup.detail[len - 1] == ':')
-		snprintf(facts->cgroup.detail + len, sizeof(facts->cgroup.detail) - len, " no controllers");
+		snprintf(facts->cgroup.detail + len, sizeof(facts->cgroup.detail) - len,
+			 " no controllers");
 }
 
 void pyi_cgroup_find(struct pyi_facts *facts)
+{
+	/* Where programs are attached, a sandbox that cannot be assigned would be denied everything. */
+	pyi_cgroup_find_named(facts, facts->is_root && !facts->bpf_cgroup.errnum ? PYI_BPF_PARENT
+										 : PYI_PARENT);
+}
+
+void pyi_cgroup_find_named(struct pyi_facts *facts, const char *v2_parent)
 {
 	char *dirs[N_CONTROLLERS] = {
 		[MEMORY] = facts->cgroup_memory_dir,   [PIDS] = facts->cgroup_pids_dir,
 		[CPU] = facts->cgroup_cpu_dir,	       [CPUACCT] = facts->cgroup_cpuacct_dir,
 		[FREEZER] = facts->cgroup_freezer_dir,
 	};
-	struct hierarchy all[N_HIERARCHIES] = { [V2] = {
-		.is_root = facts->is_root,
-		/* Where programs are attached, a sandbox that cannot be assigned would be denied everything. */
-		.parent = facts->is_root && !facts->bpf_cgroup.errnum ? PYI_BPF_PARENT : PYI_PARENT,
-	} };
+	struct hierarchy all[N_HIERARCHIES] = { [V2] = { .is_root = facts->is_root,
+							 .parent = v2_parent } };
 	unsigned int v2_bits = 0;
 	bool any_v1 = false;
 	int ret, one;

@@ -102,8 +102,9 @@ static int remove_build(const char *base, const char *name)
 static int each_other(const struct pyi_facts *facts, int (*fn)(const char *dir))
 {
 	/* The freezer first, so that what is killed by way of the others can die. */
-	const char *dirs[] = { facts->cgroup_v2_dir,   facts->cgroup_freezer_dir, facts->cgroup_memory_dir,
-			       facts->cgroup_pids_dir, facts->cgroup_cpu_dir,	  facts->cgroup_cpuacct_dir };
+	const char *dirs[] = { facts->cgroup_v2_dir,	 facts->cgroup_freezer_dir,
+			       facts->cgroup_memory_dir, facts->cgroup_pids_dir,
+			       facts->cgroup_cpu_dir,	 facts->cgroup_cpuacct_dir };
 	int sum = 0;
 
 	for (size_t i = 1; i < PYI_ARRAY_SIZE(dirs); i++) {

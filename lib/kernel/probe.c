@@ -44,7 +44,7 @@
 #endif
 
 enum {
-	BAD_FD = 0x7fffff00,	/* open nowhere */
+	BAD_FD = 0x7fffff00, /* open nowhere */
 	INSIDE = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP,
 };
 
@@ -186,11 +186,13 @@ static void try_tmpfs(int *ret_mount_fd, struct pyi_fact *fact)
 static void try_tree(struct pyi_fact *fact)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
-	_cleanup_fd int tree = (int)syscall(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	_cleanup_fd int tree = (int)syscall(SYS_open_tree, AT_FDCWD, "/",
+					    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 
 	if (tree < 0)
 		set_fact(fact, errno, "open_tree");
-	else if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
+	else if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr,
+			 sizeof(attr)) < 0)
 		set_fact(fact, errno, "mount_setattr");
 }
 
@@ -298,9 +300,11 @@ static void probe_landlock(struct pyi_facts *facts)
 		set_fact(&facts->landlock, -abi, "landlock_create_ruleset");
 		return;
 	}
-	if (syscall(SYS_landlock_add_rule, BAD_FD, LANDLOCK_RULE_PATH_BENEATH, NULL, 0) < 0 && is_refusal(errno))
+	if (syscall(SYS_landlock_add_rule, BAD_FD, LANDLOCK_RULE_PATH_BENEATH, NULL, 0) < 0 &&
+	    is_refusal(errno))
 		set_fact(&facts->landlock, errno, "landlock_add_rule");
-	else if (facts->is_root && syscall(SYS_landlock_restrict_self, BAD_FD, 0) < 0 && is_refusal(errno))
+	else if (facts->is_root && syscall(SYS_landlock_restrict_self, BAD_FD, 0) < 0 &&
+		 is_refusal(errno))
 		set_fact(&facts->landlock, errno, "landlock_restrict_self");
 	if (facts->landlock.errnum)
 		return;
@@ -321,7 +325,8 @@ static void probe_seccomp(struct pyi_facts *facts)
 		}
 	}
 	/* No filter at address 0: EFAULT when filters can be had. */
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, NULL) < 0 && errno != EFAULT)
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, NULL) < 0 &&
+	    errno != EFAULT)
 		set_fact(&facts->seccomp, errno, "seccomp(SECCOMP_SET_MODE_FILTER)");
 }
 
@@ -370,9 +375,10 @@ void pyi_probe_run(struct pyi_facts *ret_facts)
 	if (facts->is_root) {
 		pyi_bpf_probe(facts);
 		if (facts->bpf_cgroup.errnum)
-			pyi_cgroup_find(facts);	/* a parent without programs, then */
+			pyi_cgroup_find(facts); /* a parent without programs, then */
 		probe_lsm_list(facts);
-		set_fact(&facts->bpf_perf, facts->bpf_cgroup.errnum, facts->bpf_cgroup.errnum ? "bpf" : "");
+		set_fact(&facts->bpf_perf, facts->bpf_cgroup.errnum,
+			 facts->bpf_cgroup.errnum ? "bpf" : "");
 	} else {
 		set_fact(&facts->bpf_cgroup, EPERM, "only root can load BPF programs");
 		facts->bpf_lsm = facts->bpf_perf = facts->bpf_cgroup;

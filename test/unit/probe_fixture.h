@@ -32,10 +32,10 @@
 struct denied {
 	const char *name;
 	long nr;
-	long arg0;	/* only with this first argument; -1: always */
+	long arg0; /* only with this first argument; -1: always */
 	int errnum;
-	size_t fact;	/* offsetof in struct pyi_facts: must be off with this errno */
-	size_t keeps;	/* must be on all the same, where it is on without the filter */
+	size_t fact;  /* offsetof in struct pyi_facts: must be off with this errno */
+	size_t keeps; /* must be on all the same, where it is on without the filter */
 };
 
 #define FACT(name) offsetof(struct pyi_facts, name)
@@ -51,13 +51,15 @@ static void install(const struct denied *denied)
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)denied->nr, 0, 3),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)denied->arg0, 0, denied->arg0 == -1 ? 0 : 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)denied->arg0, 0,
+			 denied->arg0 == -1 ? 0 : 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned int)denied->errnum),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog prog = { .len = sizeof(insns) / sizeof(insns[0]), .filter = insns };
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) < 0)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) < 0)
 		_exit(99);
 }
 
@@ -96,13 +98,15 @@ static void check_denied(const struct denied *table, size_t n)
 		const struct pyi_fact *fact;
 
 		if (fact_at(&normal, d->fact)->errnum) {
-			print_message("%s: off here already: %s\n", d->name, fact_at(&normal, d->fact)->detail);
+			print_message("%s: off here already: %s\n", d->name,
+				      fact_at(&normal, d->fact)->detail);
 			continue;
 		}
 		probe_without(d, &facts);
 		fact = fact_at(&facts, d->fact);
 		if (fact->errnum != d->errnum)
-			fail_msg("%s: errno %d instead of %d (%s)", d->name, fact->errnum, d->errnum, fact->detail);
+			fail_msg("%s: errno %d instead of %d (%s)", d->name, fact->errnum,
+				 d->errnum, fact->detail);
 		if (!fact->detail[0])
 			fail_msg("%s: not said which call", d->name);
 		if (fact_at(&facts, d->keeps)->errnum != fact_at(&normal, d->keeps)->errnum)

@@ -3,156 +3,25 @@
  * Control groups on the real kernel, as root: limits hold, figures are read, everything can be killed, frozen and
  * removed, and what a killed owner left is swept. Skips when it is not run as root.
  */
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/sched.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "base/err.h"
-#include "base/proc.h"
-#include "kernel/cgroup.h"
-#include "kernel/cgroup_dir.h"
-#include "plan/facts.h"
-#include "policy/policy.h"
-
-static struct pyi_facts facts;
-
-static double now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
-}
-
-static void sleep_ms(int ms)
-{
-	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
-
-	nanosleep(&ts, NULL);
-}
-
-static int find_facts(void **state)
-{
-	facts = (struct pyi_facts){ .is_root = geteuid() == 0, .uid = getuid(), .gid = getgid() };
-	facts.namespaces.errnum = 0;
-	facts.clone_into_cgroup = true;
-	pyi_cgroup_find(&facts);
-	return 0;
-}
-
-/* The same as if there were no v2 hierarchy, where v1 has controllers. */
-static int find_v1_facts(void **state)
-{
-	find_facts(state);
-	if (!facts.cgroup_memory_dir[0] || strcmp(facts.cgroup_memory_dir, facts.cgroup_v2_dir) == 0) {
-		facts.is_root = false;
-		snprintf(facts.cgroup.detail, sizeof(facts.cgroup.detail), "no v1 controllers here");
-		return 0;
-	}
-	facts.cgroup_kind = PYI_CGROUP_V1;
-	facts.cgroup_v2_dir[0] = '\0';
-	return 0;
-}
-
-static void need_groups(void)
-{
-	if (!facts.is_root || facts.cgroup_kind == PYI_CGROUP_NONE) {
-		print_message("needs root and a control group hierarchy: %s\n", facts.cgroup.detail);
-		skip();
-	}
-}
-
-static struct pyi_cgroup *new_group(const struct pyi_limits *limits)
-{
-	struct pyi_cgroup *cgroup = NULL;
-	struct pyi_err err = { 0 };
-
-	if (pyi_cgroup_new(&facts, limits, &cgroup, &err) < 0)
-		fail_msg("pyi_cgroup_new: %s", err.msg);
-	assert_non_null(cgroup);
-	return cgroup;
-}
-
-/* A child in the group, born into the v2 one and entering the v1 ones itself, as the sandbox's init does. */
-static pid_t fork_into(const struct pyi_cgroup *cgroup)
-{
-	struct clone_args args = { .exit_signal = SIGCHLD };
-	int ends[2];
-	char byte;
-	pid_t pid;
-
-	if (pyi_cgroup_v2_fd(cgroup) >= 0) {
-		args.flags = CLONE_INTO_CGROUP;
-		args.cgroup = (uint64_t)pyi_cgroup_v2_fd(cgroup);
-	}
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-	if (pid == 0) {
-		if (pyi_cgroup_enter(cgroup) < 0)
-			_exit(99);
-		close(ends[0]);
-		close(ends[1]);
-		return 0;
-	}
-	assert_true(pid > 0);
-	close(ends[1]);
-	assert_int_equal(read(ends[0], &byte, 1), 0);	/* it is in */
-	close(ends[0]);
-	return pid;
-}
-
-static int wait_for(pid_t pid)
-{
-	int status = -1;
-
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return status;
-}
-
-/* How many entries named "run-PID-..." the parent directories hold. */
-static int count_left(pid_t pid)
-{
-	const char *dirs[] = { facts.cgroup_v2_dir,  facts.cgroup_memory_dir,  facts.cgroup_pids_dir,
-			       facts.cgroup_cpu_dir, facts.cgroup_cpuacct_dir, facts.cgroup_freezer_dir };
-	int n = 0;
-
-	for (size_t i = 0; i < 6; i++) {
-		DIR *dir = dirs[i][0] ? opendir(dirs[i]) : NULL;
-		struct pyi_proc owner;
-		struct dirent *entry;
-
-		while (dir && (entry = readdir(dir)))
-			n += pyi_cgroup_name_parse(entry->d_name, &owner) && owner.pid == pid;
-		if (dir)
-			closedir(dir);
-	}
-	return n;
-}
+#include "cgroup_fixture.h"
 
 static void names_are_parsed(void **state)
 {
 	struct pyi_proc owner = { .pid = 4711, .start_ticks = 123456789012345ULL }, got;
-	static const char *const bad[] = { "run-", "run-1", "run-1-", "run--1-2", "run-0-5", "run-1-2-", "run-1-2-x",
-					   "run-1-2x", "run-99999999999-1", "run-1-99999999999999999999",
-					   "walk-1-2", "", "run- 1-2", "run-1-2-3-4" };
+	static const char *const bad[] = { "run-",
+					   "run-1",
+					   "run-1-",
+					   "run--1-2",
+					   "run-0-5",
+					   "run-1-2-",
+					   "run-1-2-x",
+					   "run-1-2x",
+					   "run-99999999999-1",
+					   "run-1-99999999999999999999",
+					   "walk-1-2",
+					   "",
+					   "run- 1-2",
+					   "run-1-2-3-4" };
 	char name[PYI_CGROUP_NAME_MAX];
 
 	for (unsigned int n = 0; n < 3; n++) {
@@ -170,8 +39,9 @@ static void facts_are_found(void **state)
 	struct stat st;
 
 	need_groups();
-	print_message("%s; v2 '%s' memory '%s' pids '%s' cpu '%s'\n", facts.cgroup.detail, facts.cgroup_v2_dir,
-		      facts.cgroup_memory_dir, facts.cgroup_pids_dir, facts.cgroup_cpu_dir);
+	print_message("%s; v2 '%s' memory '%s' pids '%s' cpu '%s'\n", facts.cgroup.detail,
+		      facts.cgroup_v2_dir, facts.cgroup_memory_dir, facts.cgroup_pids_dir,
+		      facts.cgroup_cpu_dir);
 	assert_int_equal(facts.cgroup.errnum, 0);
 	if (facts.cgroup_v2_dir[0])
 		assert_int_equal(stat(facts.cgroup_v2_dir, &st), 0);
@@ -291,8 +161,8 @@ static void cpu_limit_throttles(void **state)
 		if (usage.throttled_us)
 			break;
 	}
-	print_message("200 of 1000: %llu us used, %llu us throttled\n", (unsigned long long)usage.cpu_us,
-		      (unsigned long long)usage.throttled_us);
+	print_message("200 of 1000: %llu us used, %llu us throttled\n",
+		      (unsigned long long)usage.cpu_us, (unsigned long long)usage.throttled_us);
 	assert_true(usage.throttled_us > 0);
 	pyi_cgroup_free(cgroup);
 }
@@ -318,7 +188,8 @@ static void kill_ends_a_tree(void **state)
 	pyi_cgroup_kill(cgroup);
 	status = wait_for(pid);
 	assert_true(WIFSIGNALED(status));
-	assert_true(pyi_cgroup_v2_fd(cgroup) < 0 || pyi_cgroup_dir_wait_empty(pyi_cgroup_v2_fd(cgroup), 2000));
+	assert_true(pyi_cgroup_v2_fd(cgroup) < 0 ||
+		    pyi_cgroup_dir_wait_empty(pyi_cgroup_v2_fd(cgroup), 2000));
 	pyi_cgroup_free(cgroup);
 	assert_int_equal(count_left(getpid()), 0);
 }
@@ -344,7 +215,8 @@ static void free_kills_what_is_left(void **state)
 static void freeze_stops_and_continues(void **state)
 {
 	struct pyi_limits limits = { .pids = 4 };
-	volatile uint64_t *count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	volatile uint64_t *count = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+					MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct pyi_cgroup *cgroup;
 	uint64_t before;
 	pid_t pid;
@@ -401,9 +273,12 @@ static void sweep_after_sigkill(void **state)
 	assert_int_equal(pipe(fds), 0);
 	owner = fork();
 	if (owner == 0) {
-		struct pyi_cgroup *cgroup = new_group(&limits);
-		pid_t pid = fork_into(cgroup);
+		struct pyi_cgroup *cgroup;
+		pid_t pid;
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		cgroup = new_group(&limits);
+		pid = fork_into(cgroup);
 		if (pid == 0) {
 			close_range(3, ~0U, 0);
 			for (;;)
@@ -414,10 +289,11 @@ static void sweep_after_sigkill(void **state)
 		for (;;)
 			pause();
 	}
+	close(fds[1]);
 	assert_int_equal(read(fds[0], &inner, sizeof(inner)), sizeof(inner));
 	assert_true(count_left(owner) >= 1);
 	pyi_cgroup_sweep(&facts);
-	assert_true(count_left(owner) >= 1);	/* a live owner's stays */
+	assert_true(count_left(owner) >= 1); /* a live owner's stays */
 	kill(owner, SIGKILL);
 	status = wait_for(owner);
 	assert_true(WIFSIGNALED(status));
@@ -442,10 +318,9 @@ static void sweep_after_sigkill(void **state)
 		assert_true(i < 199);
 		sleep_ms(5);
 	}
-	assert_true(count_left(getpid()) >= 1);	/* ours was not touched */
+	assert_true(count_left(getpid()) >= 1); /* ours was not touched */
 	pyi_cgroup_free(mine);
 	close(fds[0]);
-	close(fds[1]);
 }
 
 static void a_lock_protects_from_sweep(void **state)
@@ -487,142 +362,6 @@ static void failure_leaves_nothing(void **state)
 	assert_int_equal(count_left(getpid()), 0);
 }
 
-/* An ordinary user in a group that was given to it. */
-static void delegated_to_a_user(void **state)
-{
-	char name[PYI_CGROUP_NAME_MAX], top[340], inner[360], procs[400];
-	struct pyi_proc self;
-	int status;
-	pid_t pid;
-
-	need_groups();
-	if (!facts.cgroup_v2_dir[0])
-		skip();
-	assert_int_equal(pyi_proc_identify(getpid(), &self), 0);
-	pyi_cgroup_name(&self, 9999, name);	/* a live owner's, so that nobody sweeps it */
-	snprintf(top, sizeof(top), "%s/%s", facts.cgroup_v2_dir, name);
-	snprintf(inner, sizeof(inner), "%s/user", top);
-	assert_int_equal(mkdir(top, 0755), 0);
-	assert_int_equal(mkdir(inner, 0755), 0);
-	for (int i = 0; i < 2; i++) {
-		static const char *const files[] = { "", "/cgroup.procs", "/cgroup.subtree_control", "/cgroup.threads" };
-
-		for (int k = 0; k < 4; k++) {
-			snprintf(procs, sizeof(procs), "%s%s", i ? inner : top, files[k]);
-			assert_int_equal(chown(procs, 54321, 54321), 0);
-		}
-	}
-	pid = fork();
-	if (pid == 0) {
-		struct pyi_limits limits = { .pids = 4, .memory_bytes = 32 << 20 };
-		struct pyi_facts mine = { .uid = 54321, .gid = 54321, .clone_into_cgroup = true };
-		struct pyi_cgroup *cgroup;
-		struct pyi_err err = { 0 };
-		FILE *f;
-
-		snprintf(procs, sizeof(procs), "%s/cgroup.procs", inner);
-		f = fopen(procs, "w");
-		if (!f || fputs("0", f) < 0 || fclose(f) != 0 || setgid(54321) < 0 || setuid(54321) < 0)
-			_exit(1);
-		pyi_cgroup_find(&mine);
-		if (mine.cgroup.errnum || strncmp(mine.cgroup_v2_dir, top, strlen(top)) != 0) {
-			print_error("found '%s' %s\n", mine.cgroup_v2_dir, mine.cgroup.detail);
-			_exit(2);
-		}
-		/* On pure v2 the controllers come along: the group above ours holds no process. */
-		if (facts.cgroup_kind == PYI_CGROUP_V2 && strcmp(mine.cgroup_memory_dir, mine.cgroup_v2_dir) != 0)
-			_exit(5);
-		if (pyi_cgroup_new(&mine, &limits, &cgroup, &err) < 0) {
-			print_error("%s\n", err.msg);
-			_exit(3);
-		}
-		pid = fork_into(cgroup);
-		if (pid == 0)
-			for (;;)
-				pause();
-		pyi_cgroup_kill(cgroup);
-		if (!WIFSIGNALED(wait_for(pid)))
-			_exit(4);
-		pyi_cgroup_free(cgroup);
-		_exit(0);
-	}
-	status = wait_for(pid);
-	assert_int_equal(status, 0);
-	assert_int_equal(pyi_cgroup_dir_remove(facts.cgroup_v2_dir, name, 1000), 0);
-
-	/* The twin: a user to whom nothing was given. */
-	pid = fork();
-	if (pid == 0) {
-		struct pyi_facts mine = { .uid = 54321, .gid = 54321 };
-
-		if (setgid(54321) < 0 || setuid(54321) < 0)
-			_exit(1);
-		pyi_cgroup_find(&mine);
-		_exit(mine.cgroup_kind == PYI_CGROUP_NONE && mine.cgroup.errnum == EACCES ? 0 : 2);
-	}
-	assert_int_equal(wait_for(pid), 0);
-}
-
-/*
- * Delegated on v2 with us as the only process in it, as systemd-run does: we step down into a leaf, because a group that
- * holds processes gives no controllers.
- */
-static void alone_in_a_delegated_group(void **state)
-{
-	static const char *const files[] = { "", "/cgroup.procs", "/cgroup.subtree_control", "/cgroup.threads" };
-	char name[PYI_CGROUP_NAME_MAX], top[340], path[400];
-	struct pyi_proc self;
-	pid_t pid;
-
-	need_groups();
-	if (facts.cgroup_kind != PYI_CGROUP_V2)
-		skip();
-	assert_int_equal(pyi_proc_identify(getpid(), &self), 0);
-	pyi_cgroup_name(&self, 9998, name);
-	snprintf(top, sizeof(top), "%s/%s", facts.cgroup_v2_dir, name);
-	assert_int_equal(mkdir(top, 0755), 0);
-	for (int k = 0; k < 4; k++) {
-		snprintf(path, sizeof(path), "%s%s", top, files[k]);
-		assert_int_equal(chown(path, 54321, 54321), 0);
-	}
-	pid = fork();
-	if (pid == 0) {
-		struct pyi_limits limits = { .pids = 4, .memory_bytes = 32 << 20 };
-		struct pyi_facts mine = { .uid = 54321, .gid = 54321, .clone_into_cgroup = true };
-		struct pyi_cgroup *cgroup;
-		struct pyi_err err = { 0 };
-		FILE *f;
-
-		snprintf(path, sizeof(path), "%s/cgroup.procs", top);
-		f = fopen(path, "w");
-		if (!f || fputs("0", f) < 0 || fclose(f) != 0 || setgid(54321) < 0 || setuid(54321) < 0)
-			_exit(1);
-		pyi_cgroup_find(&mine);
-		if (mine.cgroup.errnum || strcmp(mine.cgroup_memory_dir, mine.cgroup_v2_dir) != 0) {
-			print_error("found '%s' %s\n", mine.cgroup_v2_dir, mine.cgroup.detail);
-			_exit(2);
-		}
-		if (pyi_cgroup_new(&mine, &limits, &cgroup, &err) < 0) {
-			print_error("%s\n", err.msg);
-			_exit(3);
-		}
-		pid = fork_into(cgroup);
-		if (pid == 0) {
-			volatile char *p = malloc(128 << 20);
-
-			for (size_t i = 0; p && i < 128 << 20; i += 4096)
-				p[i] = 1;
-			_exit(0);
-		}
-		if (!WIFSIGNALED(wait_for(pid)))
-			_exit(4);
-		pyi_cgroup_free(cgroup);
-		_exit(0);
-	}
-	assert_int_equal(wait_for(pid), 0);
-	assert_int_equal(pyi_cgroup_dir_remove(facts.cgroup_v2_dir, name, 1000), 0);
-}
-
 static void cost_of_it(void **state)
 {
 	struct pyi_limits limits = { .pids = 16, .memory_bytes = 256 << 20, .cpu_permille = 1000 };
@@ -654,12 +393,15 @@ static void cost_of_it(void **state)
 		pyi_cgroup_free(cgroup);
 		best_free = now_us() - t < best_free ? now_us() - t : best_free;
 	}
-	print_message("best of 30, us: find %.0f, new %.0f, enter %.0f, free %.0f\n", best_find, best_new, best_enter,
-		      best_free);
+	print_message("best of 30, us: find %.0f, new %.0f, enter %.0f, free %.0f\n", best_find,
+		      best_new, best_enter, best_free);
 }
 
-#define BOTH(fn) cmocka_unit_test_setup(fn, find_facts), { "v1_" #fn, fn, find_v1_facts, NULL, NULL }
-#define V2(fn) cmocka_unit_test_setup(fn, find_facts)
+#define BOTH(fn)                                         \
+	cmocka_unit_test_setup(fn, find_facts),          \
+	{                                                \
+		"v1_" #fn, fn, find_v1_facts, NULL, NULL \
+	}
 
 int main(void)
 {
@@ -676,8 +418,6 @@ int main(void)
 		BOTH(sweep_after_sigkill),
 		BOTH(a_lock_protects_from_sweep),
 		BOTH(failure_leaves_nothing),
-		V2(delegated_to_a_user),
-		V2(alone_in_a_delegated_group),
 		BOTH(cost_of_it),
 	};
 

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -32,6 +34,18 @@
 
 static struct pyi_facts facts;
 static int parent_fd = -1;
+static uint64_t parent_id;
+
+/* A file of our pins. */
+static const char *pin(const char *file)
+{
+	static char path[200];
+	char name[PYI_PINS_NAME_MAX];
+
+	pyi_bpf_pins_name(parent_id, name);
+	snprintf(path, sizeof(path), PYI_PINS_ABI "/%s/%s", name, file);
+	return path;
+}
 
 static void sleep_us(long us)
 {
@@ -42,6 +56,8 @@ static void sleep_us(long us)
 
 static int set_up(void **state)
 {
+	struct stat st;
+
 	facts = (struct pyi_facts){ .is_root = geteuid() == 0, .clone_into_cgroup = true };
 	if (!facts.is_root)
 		return 0;
@@ -49,6 +65,8 @@ static int set_up(void **state)
 	pyi_bpf_probe(&facts);
 	if (!facts.bpf_cgroup.errnum)
 		parent_fd = open(facts.cgroup_v2_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent_fd >= 0 && fstat(parent_fd, &st) == 0)
+		parent_id = (uint64_t)st.st_ino;
 	return 0;
 }
 
@@ -65,7 +83,7 @@ static void remove_pins(void)
 	int ret = -EBUSY;
 
 	for (int i = 0; i < 300 && ret == -EBUSY; i++) {
-		ret = pyi_bpf_pins_remove(parent_fd, false, &err);
+		ret = pyi_bpf_pins_remove(parent_fd, parent_id, &err);
 		if (ret == -EBUSY)
 			sleep_us(50000);
 	}
@@ -171,7 +189,7 @@ static void in_use_is_not_removed(void **state)
 
 	need_bpf();
 	bpf = open_pins();
-	assert_int_equal(pyi_bpf_pins_remove(parent_fd, false, &err), -EBUSY);
+	assert_int_equal(pyi_bpf_pins_remove(parent_fd, parent_id, &err), -EBUSY);
 	print_message("%s\n", err.msg);
 	assert_int_equal(count_attached(), 1);
 	pyi_bpf_free(bpf);
@@ -191,8 +209,8 @@ static void a_live_assignment_keeps_the_pins(void **state)
 	assert_int_equal(pyi_cgroup_new(&facts, &limits, &cgroup, &err), 0);
 	id = pyi_cgroup_id(cgroup);
 	assert_int_equal(pyi_bpf_assign(bpf, id, &plan, &err), 0);
-	pyi_bpf_free(bpf);	/* as a supervisor that dies */
-	assert_int_equal(pyi_bpf_pins_remove(parent_fd, false, &err), -EBUSY);
+	pyi_bpf_free(bpf); /* as a supervisor that dies */
+	assert_int_equal(pyi_bpf_pins_remove(parent_fd, parent_id, &err), -EBUSY);
 	pyi_cgroup_free(cgroup);
 	bpf = open_pins();
 	pyi_bpf_sweep(bpf);
@@ -209,7 +227,7 @@ static void detached_programs_are_noticed(void **state)
 	remove_pins();
 	bpf = open_pins();
 	pyi_bpf_free(bpf);
-	link = bpf_obj_get(PYI_PINS "/link_on_connect4");
+	link = bpf_obj_get(pin("link_on_connect4"));
 	assert_true(link >= 0);
 	assert_int_equal(bpf_link_detach(link), 0);
 	close(link);
@@ -227,9 +245,9 @@ static void incomplete_pins_are_replaced(void **state)
 	remove_pins();
 	bpf = open_pins();
 	pyi_bpf_free(bpf);
-	assert_int_equal(unlink(PYI_PINS "/net_rows"), 0);
+	assert_int_equal(unlink(pin("net_rows")), 0);
 	bpf = open_pins();
-	assert_int_equal(access(PYI_PINS "/net_rows", F_OK), 0);
+	assert_int_equal(access(pin("net_rows"), F_OK), 0);
 	pyi_bpf_free(bpf);
 }
 
@@ -265,6 +283,55 @@ static void the_verifier_takes_the_programs(void **state)
 	pyi_bpf_free(bpf);
 }
 
+/*
+ * In a mount namespace with a BPF file system of its own, as in a container: the programs of the host's one are attached
+ * to the usual parent, so another is taken, and both work.
+ */
+static void another_bpf_file_system_has_its_own_parent(void **state)
+{
+	struct pyi_bpf *bpf;
+	int status;
+	pid_t pid;
+
+	need_bpf();
+	bpf = open_pins();
+	pid = fork();
+	if (pid == 0) {
+		struct pyi_facts mine = { .is_root = true, .clone_into_cgroup = true };
+		struct pyi_limits limits = { 0 };
+		struct pyi_plan plan = { 0 };
+		struct pyi_cgroup *cgroup;
+		struct pyi_bpf *other;
+		struct pyi_err err = { 0 };
+		bool ok;
+
+		if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		    mount("bpf", PYI_BPFFS, "bpf", 0, "mode=0700") < 0)
+			_exit(1);
+		pyi_cgroup_find(&mine);
+		pyi_bpf_probe(&mine);
+		if (mine.bpf_cgroup.errnum || strcmp(mine.cgroup_v2_dir, facts.cgroup_v2_dir) == 0)
+			_exit(2);
+		if (pyi_bpf_open(&mine, &other, &err) < 0 ||
+		    pyi_cgroup_new(&mine, &limits, &cgroup, &err) < 0) {
+			print_error("%s\n", err.msg);
+			_exit(3);
+		}
+		ok = pyi_bpf_assign(other, pyi_cgroup_id(cgroup), &plan, &err) == 0;
+		/* Nor does that one take itself for a stranger. */
+		pyi_bpf_probe(&mine);
+		ok = ok && !mine.bpf_cgroup.errnum && strcmp(mine.bpf_cgroup.detail, "loaded") == 0;
+		pyi_bpf_unassign(other, pyi_cgroup_id(cgroup));
+		pyi_cgroup_free(cgroup);
+		_exit(ok ? 0 : 4);
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		;
+	assert_int_equal(status, 0);
+	assert_int_equal(count_attached(), 1);
+	pyi_bpf_free(bpf);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +343,7 @@ int main(void)
 		cmocka_unit_test(detached_programs_are_noticed),
 		cmocka_unit_test(incomplete_pins_are_replaced),
 		cmocka_unit_test(another_cgroup_is_refused),
+		cmocka_unit_test(another_bpf_file_system_has_its_own_parent),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, NULL);

@@ -23,15 +23,19 @@ static void each_denied_call_is_noticed(void **state)
 		{ "move_mount", SYS_move_mount, -1, ENOSYS, FACT(mount_api), FACT(namespaces) },
 		{ "mount_setattr", SYS_mount_setattr, -1, ENOSYS, FACT(mount_api), FACT(namespaces) },
 		{ "mount_setattr", SYS_mount_setattr, -1, EPERM, FACT(idmap), FACT(namespaces) },
-		{ "landlock_create_ruleset", SYS_landlock_create_ruleset, -1, EOPNOTSUPP, FACT(landlock), FACT(seccomp) },
-		{ "landlock_add_rule", SYS_landlock_add_rule, -1, EPERM, FACT(landlock), FACT(namespaces) },
-		{ "landlock_restrict_self", SYS_landlock_restrict_self, -1, EPERM, FACT(landlock), FACT(namespaces) },
+		{ "landlock_create_ruleset", SYS_landlock_create_ruleset, -1, EOPNOTSUPP,
+		  FACT(landlock), FACT(seccomp) },
+		{ "landlock_add_rule", SYS_landlock_add_rule, -1, EPERM, FACT(landlock),
+		  FACT(namespaces) },
+		{ "landlock_restrict_self", SYS_landlock_restrict_self, -1, EPERM, FACT(landlock),
+		  FACT(namespaces) },
 		{ "seccomp", SYS_seccomp, -1, EPERM, FACT(seccomp), FACT(landlock) },
 		{ "seccomp", SYS_seccomp, SECCOMP_SET_MODE_FILTER, ENOSYS, FACT(seccomp), FACT(mdwe) },
 		{ "PR_SET_MDWE", SYS_prctl, 65, EINVAL, FACT(mdwe), FACT(seccomp) },
 		{ "bpf", SYS_bpf, -1, EPERM, FACT(bpf_cgroup), FACT(cgroup) },
 		{ "bpf", SYS_bpf, -1, ENOSYS, FACT(bpf_cgroup), FACT(cgroup) },
-		{ "BPF_MAP_UPDATE_ELEM", SYS_bpf, BPF_MAP_UPDATE_ELEM, EPERM, FACT(bpf_cgroup), FACT(cgroup) },
+		{ "BPF_MAP_UPDATE_ELEM", SYS_bpf, BPF_MAP_UPDATE_ELEM, EPERM, FACT(bpf_cgroup),
+		  FACT(cgroup) },
 		{ "BPF_OBJ_GET", SYS_bpf, BPF_OBJ_GET, EPERM, FACT(bpf_cgroup), FACT(cgroup) },
 	};
 
@@ -41,7 +45,8 @@ static void each_denied_call_is_noticed(void **state)
 
 static void without_mkdir_there_is_no_group(void **state)
 {
-	static const struct denied denied = { "mkdir", SYS_mkdir, -1, EPERM, FACT(cgroup), FACT(seccomp) };
+	static const struct denied denied = { "mkdir", SYS_mkdir,    -1,
+					      EPERM,   FACT(cgroup), FACT(seccomp) };
 	struct pyi_facts normal, facts;
 
 	need_root();
@@ -57,7 +62,8 @@ static void without_mkdir_there_is_no_group(void **state)
 
 static void without_bpf_the_group_has_no_programs(void **state)
 {
-	static const struct denied denied = { "bpf", SYS_bpf, -1, EPERM, FACT(bpf_cgroup), FACT(cgroup) };
+	static const struct denied denied = { "bpf", SYS_bpf,	       -1,
+					      EPERM, FACT(bpf_cgroup), FACT(cgroup) };
 	struct pyi_facts normal, facts;
 
 	need_root();
@@ -83,8 +89,8 @@ static void everything_tried_agrees(void **state)
 	assert_int_equal(run.bpf_cgroup.errnum, all.bpf_cgroup.errnum);
 	assert_int_equal(run.landlock_abi, all.landlock_abi);
 	assert_string_equal(run.cgroup_v2_dir, all.cgroup_v2_dir);
-	print_message("lsm: %s (%s), perf: %s (%s)\n", strerror(all.bpf_lsm.errnum), all.bpf_lsm.detail,
-		      strerror(all.bpf_perf.errnum), all.bpf_perf.detail);
+	print_message("lsm: %s (%s), perf: %s (%s)\n", strerror(all.bpf_lsm.errnum),
+		      all.bpf_lsm.detail, strerror(all.bpf_perf.errnum), all.bpf_perf.detail);
 	print_cost();
 }
 
