@@ -187,6 +187,46 @@ static void test_masks(void **state)
 	fixture_end(&f);
 }
 
+/* A denied place in a private directory of a third user, which that user opens while the sandbox runs. */
+static void test_masks_out_of_reach(void **state)
+{
+	char base[] = "/var/tmp/pyi-test-XXXXXX", home[64], secret[80], key[80], script[512];
+	struct fixture f = fixture_new();
+
+	assert_non_null(mkdtemp(base));
+	snprintf(home, sizeof(home), "%s/home", base);
+	snprintf(secret, sizeof(secret), "%s/secret", home);
+	snprintf(key, sizeof(key), "%s/key", home);
+	assert_int_equal(mkdir(home, 0700) | mkdir(secret, 0755), 0);
+	fixture_file(secret, "x", "secret\n", 0644, 1234);
+	fixture_file(home, "key", "secret\n", 0644, 1234);
+	fixture_file(home, "open", "open\n", 0644, 1234);
+	assert_int_equal(chown(home, 1234, 1234) | chown(secret, 1234, 1234), 0);
+	fixture_bind(&f, base, PYI_READ | PYI_WRITE, true, true);
+	fixture_op(&f, (struct pyi_op){ .kind = PYI_OP_MASK_DIR, .path = secret });
+	fixture_op(&f, (struct pyi_op){ .kind = PYI_OP_MASK_FILE, .path = key });
+	snprintf(script, sizeof(script),
+		 "cd %s && ls home; echo ready; read x; ls home; cat home/*; ls home/secret; cat home/secret/x; true",
+		 base);
+	assert_int_equal(fixture_begin(&f, script), 0);
+	fixture_expect_line(&f, "ready\n");
+	assert_int_equal(chmod(home, 0755), 0);
+	fixture_input(&f, "\n");
+	assert_int_equal(fixture_finish(&f), 0);
+	assert_string_equal(f.out, "key\nopen\nsecret\nopen\n");
+
+	/* Nothing but the same place will do. */
+	assert_int_equal(chmod(home, 0700), 0);
+	assert_int_equal(unlink(key) | symlink("open", key), 0);
+	assert_true(fixture_start(&f) < 0);
+	assert_int_equal(unlink(key), 0);
+	assert_true(fixture_start(&f) < 0);
+	assert_int_equal(mkdir(key, 0700), 0);
+	assert_true(fixture_start(&f) < 0);
+	fixture_remove(base);
+	fixture_end(&f);
+}
+
 static void user_masks(void **state)
 {
 	char base[] = "/var/tmp/pyi-test-XXXXXX";
@@ -355,7 +395,7 @@ static void test_in_chroot(void **state)
 /* Every kind of operation at once; what the fault points are tried on. */
 static int run_everything(struct fixture *f, const char *base)
 {
-	static char secret[64], key[64], hosts[64];
+	static char secret[64], key[64], hosts[64], home[64], far[80];
 
 	snprintf(secret, sizeof(secret), "%s/secret", base);
 	snprintf(key, sizeof(key), "%s/key", base);
@@ -367,6 +407,12 @@ static int run_everything(struct fixture *f, const char *base)
 	fixture_op(f, (struct pyi_op){ .kind = PYI_OP_DIR, .path = S("/x/y/z") });
 	fixture_op(f, (struct pyi_op){ .kind = PYI_OP_MASK_DIR, .path = S("/x/y/z") });
 	fixture_op(f, (struct pyi_op){ .kind = PYI_OP_SYMLINK, .path = S("/x/link"), .text = S("y") });
+	if (geteuid() == 0) { /* where only a file handle leads */
+		snprintf(home, sizeof(home), "%s/home", base);
+		snprintf(far, sizeof(far), "%s/home/far", base);
+		(void)!(mkdir(home, 0700) | mkdir(far, 0700) | chown(home, 1234, 1234));
+		fixture_op(f, (struct pyi_op){ .kind = PYI_OP_MASK_DIR, .path = far });
+	}
 	f->plan.own_netns = true;
 	f->plan.rlimits = (struct pyi_rlimit_row[]){ { RLIMIT_NOFILE, 32, 32 },
 						     { RLIMIT_NPROC, 5000, 5000 } };
@@ -445,6 +491,7 @@ int main(void)
 		cmocka_unit_test(test_mounts_below),
 		cmocka_unit_test(test_masks),
 		cmocka_unit_test(test_masks_of_a_user),
+		cmocka_unit_test(test_masks_out_of_reach),
 		cmocka_unit_test(test_files_and_links),
 		cmocka_unit_test(test_swapped_paths),
 		cmocka_unit_test(test_whole_host_as_root),
