@@ -11,8 +11,8 @@
 #define PYI_ABI 1
 
 /*
- * assignments: HASH, v2 cgroup id (__u64) → struct pyi_abi_assignment. A cgroup below our parent that has none, or one
- * that is not ready, is denied everything.
+ * assignments: HASH, v2 cgroup id (__u64) → struct pyi_abi_assignment. A cgroup below our parent that
+ * has none, or one that is not ready, is denied everything.
  */
 enum {
 	PYI_ASSIGN_READY = 1 << 0, /* its rows are in place */
@@ -65,7 +65,8 @@ enum {
 	PYI_EVENT_CONNECT = 1, /* as enum pyi_net_op */
 	PYI_EVENT_BIND = 2,
 	PYI_EVENT_SOCKET = 4, /* port: type, rule: protocol */
-	PYI_EVENT_DEVICE = 8, /* addr: __u32 major, minor, BPF_DEVCG_ACC_* bits, in host order; family: BPF_DEVCG_DEV_* */
+	/* addr: __u32 major, minor, BPF_DEVCG_ACC_* bits, in host order; family: BPF_DEVCG_DEV_* */
+	PYI_EVENT_DEVICE = 8,
 };
 
 enum { PYI_EVENT_NO_RULE = 0xffff, PYI_ABI_EVENTS = 100 };
@@ -83,8 +84,9 @@ struct pyi_abi_event {
 };
 
 /*
- * stats: HASH, v2 cgroup id → struct pyi_abi_stats, made with the assignment. The first PYI_ABI_EVENTS events are kept
- * for good, in order; later ones are only counted. So nothing that was read once changes, and what is missing is known.
+ * stats: HASH, v2 cgroup id → struct pyi_abi_stats, made with the assignment. The first PYI_ABI_EVENTS
+ * events are kept for good, in order; later ones are only counted. So nothing that was read once
+ * changes, and what is missing is known.
  */
 struct pyi_abi_stats {
 	__u64 total;

@@ -138,15 +138,16 @@ int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_pla
 {
 	/* The id of a cgroup is never used twice, so it serves for the body too. */
 	struct pyi_abi_assignment assignment = { .body = cgroup_id, .generation = 1 };
-	_cleanup_free struct pyi_abi_stats *stats = calloc(1, sizeof(*stats));
+	_cleanup_free struct pyi_abi_stats *stats = NULL;
 	int ret;
 
-	if (!stats)
-		return pyi_err_nomem(err);
 	if (!pyi_bpf_cgroup_is_below(bpf->v2_fd, cgroup_id, bpf->parent_cgroup))
 		return pyi_err_set(
 			err, EINVAL,
 			"the control group is not below the one the BPF programs are attached to");
+	stats = calloc(1, sizeof(*stats));
+	if (!stats)
+		return pyi_err_nomem(err);
 	/*
 	 * Not ready at first, which denies: if we die before the rows are complete, the assignment of a cgroup that
 	 * is gone leads the next sweep to them.

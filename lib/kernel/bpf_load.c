@@ -134,8 +134,8 @@ int pyi_bpf_count_attached(int parent_fd)
 }
 
 /*
- * A link can be detached by whoever is root, and pins do not show it: ask the cgroup itself. Twice attached is wrong too:
- * the other set denies what this one allows.
+ * A link can be detached by whoever is root, and pins do not show it: ask the cgroup itself. Twice
+ * attached is wrong too: the other set denies what this one allows.
  */
 static int check_attached(int parent_fd)
 {

@@ -14,10 +14,11 @@
 struct pyi_err;
 
 /*
- * One set of programs belongs to one build, one parent cgroup and one BPF file system; two on the same parent would deny
- * each other's sandboxes. So pins are in a directory "BUILD-PARENT" (the cgroup's id), the parent's name has the build in
- * it, and where programs that our BPF file system knows nothing of are attached to it already (each mount of one is a
- * world of its own, a container's for instance), the next name is taken: "pyisolate-BUILD-1".
+ * One set of programs belongs to one build, one parent cgroup and one BPF file system; two on the
+ * same parent would deny each other's sandboxes. So pins are in a directory "BUILD-PARENT" (the
+ * cgroup's id), the parent's name has the build in it, and where programs that our BPF file system
+ * knows nothing of are attached to it already (each mount of one is a world of its own, a container's
+ * for instance), the next name is taken: "pyisolate-BUILD-1".
  */
 #define PYI_BPFFS	      "/sys/fs/bpf"
 #define PYI_PINS_TOP	      PYI_BPFFS "/pyisolate"

@@ -82,7 +82,7 @@ static int open_group(struct pyi_cgroup *cgroup, struct group *group, bool must_
 	return 0;
 }
 
-/* The group below `parent`, made if this is the first controller that lives there. NULL on failure or when not there. */
+/* The group below `parent`, made if this is the first controller there. NULL on failure or when not there. */
 static const struct group *need_group(struct pyi_cgroup *cgroup, const char *parent, bool is_v2,
 				      bool must_join, int *ret, struct pyi_err *err)
 {
@@ -345,7 +345,7 @@ int pyi_cgroup_usage(struct pyi_cgroup *cgroup, struct pyi_cgroup_usage *ret_usa
 
 void pyi_cgroup_kill(struct pyi_cgroup *cgroup)
 {
-	/* Every process of the sandbox is in every group, v2 or not: one is enough, and v2 (the first) does it at once. */
+	/* Every process of the sandbox is in every group: one is enough, and v2 (the first) does it at once. */
 	if (cgroup->freezer)
 		(void)pyi_cgroup_freeze(cgroup, false);
 	if (cgroup->n)

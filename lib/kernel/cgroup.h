@@ -17,11 +17,12 @@ struct pyi_limits;
 struct pyi_cgroup; /* opaque */
 
 /*
- * Find the hierarchies of this host and our parent directory in each; fills cgroup_kind, cgroup and the directories of
- * *facts (is_root must be set, and bpf_cgroup's errno if that is known). Root gets "pyisolate" at the top of each hierarchy, or below its own group where the
- * top takes none; an ordinary user gets it at or above its own group, where that is delegated to it. Root's on v2 is
- * "pyisolate-BUILD" where BPF programs can be attached, since those are one build's (see bpf.h). Makes the parent directories
- * and enables the controllers that are to be had; both stay.
+ * Find the hierarchies of this host and our parent directory in each; fills cgroup_kind, cgroup and
+ * the directories of *facts (is_root must be set, and bpf_cgroup's errno if that is known). Root gets
+ * "pyisolate" at the top of each hierarchy, or below its own group where the top takes none; an
+ * ordinary user gets it at or above its own group, where that is delegated to it. Root's on v2 is
+ * "pyisolate-BUILD" where BPF programs can be attached, since those are one build's (see bpf.h). Makes
+ * the parent directories and enables the controllers that are to be had; both stay.
  */
 void pyi_cgroup_find(struct pyi_facts *facts);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What root_bpf.c and root_bpf_groups.c share: real listeners on loopback, sandboxes' groups with rows, children in them
- * that try to reach something.
+ * What root_bpf.c and root_bpf_groups.c share: real listeners on loopback, sandboxes' groups with
+ * rows, children in them that try to reach something.
  */
 #ifndef PYI_TEST_BPF_FIXTURE_H
 #define PYI_TEST_BPF_FIXTURE_H

@@ -221,7 +221,7 @@ static int listen_inside(const void *arg)
 	return 0;
 }
 
-/* 0: a connection from outside gets through to what listens inside; ETIMEDOUT: it does not; else why nothing listens. */
+/* 0: a connection from outside gets through to what listens inside; ETIMEDOUT: not; else why none listens. */
 static int from_outside(const struct box *box, const char *bind_to, uint16_t port, int family,
 			const char *connect_to)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The cgroup BPF programs on the real kernel, as root: which sockets and devices, whose rules, what is recorded, what is
- * swept, what it costs. Each thing that is refused has a twin that is allowed.
+ * The cgroup BPF programs on the real kernel, as root: which sockets and devices, whose rules, what is
+ * recorded, what is swept, what it costs. Each thing that is refused has a twin that is allowed.
  */
 #include "bpf_fixture.h"
 
@@ -317,7 +317,8 @@ static void cost_of_it(void **state)
 		assert_int_equal(pyi_bpf_assign(bpf, pyi_cgroup_id(box.cgroup), &box.plan, &err), 0);
 		best_assign = now_us() - t < best_assign ? now_us() - t : best_assign;
 	}
-	print_message("best, us: open pins %.0f, assign 4 rows %.0f, unassign %.0f; UDP connect outside %.3f, inside %.3f\n",
+	print_message("best, us: open pins %.0f, assign 4 rows %.0f, unassign %.0f; "
+		      "UDP connect outside %.3f, inside %.3f\n",
 		      best_open, best_assign, best_unassign, outside, *inside);
 	close_box(&box);
 }

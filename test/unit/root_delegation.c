@@ -81,8 +81,8 @@ static void delegated_to_a_user(void **state)
 }
 
 /*
- * Delegated on v2 with us as the only process in it, as systemd-run does: we step down into a leaf, because a group that
- * holds processes gives no controllers.
+ * Delegated on v2 with us as the only process in it, as systemd-run does: we step down into a leaf,
+ * because a group that holds processes gives no controllers.
  */
 static void alone_in_a_delegated_group(void **state)
 {

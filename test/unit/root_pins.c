@@ -284,8 +284,8 @@ static void the_verifier_takes_the_programs(void **state)
 }
 
 /*
- * In a mount namespace with a BPF file system of its own, as in a container: the programs of the host's one are attached
- * to the usual parent, so another is taken, and both work.
+ * In a mount namespace with a BPF file system of its own, as in a container: the programs of the host's
+ * one are attached to the usual parent, so another is taken, and both work.
  */
 static void another_bpf_file_system_has_its_own_parent(void **state)
 {
