@@ -203,26 +203,33 @@ static unsigned int read_controllers(const char *dir, const char *file)
 }
 
 /* Give the controllers in `want` to the directories below `dir`. One by one: one that is refused keeps no other out. */
-static int enable(const char *dir, unsigned int want)
+static void enable(const char *dir, unsigned int want)
 {
 	_cleanup_fd int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int ret = 0;
 
-	if (fd < 0)
-		return -errno;
-	for (int i = MEMORY; i <= CPU; i++) {
+	for (int i = MEMORY; i <= CPU && fd >= 0; i++) {
 		char value[16];
-		int one;
 
-		if (!(want & 1u << i))
-			continue;
 		snprintf(value, sizeof(value), "+%s", names[i]);
-		one = PYI_FAULT(411, EBUSY) ? -errno
-					    : pyi_write_at(fd, "cgroup.subtree_control", value);
-		if (one < 0)
-			ret = one;
+		/* What could not be had shows when the file is read again. */
+		if (want & 1u << i && !PYI_FAULT(411, EBUSY))
+			(void)pyi_write_at(fd, "cgroup.subtree_control", value);
 	}
-	return ret;
+}
+
+/*
+ * Does it hold processes that keep it from giving controllers away? It must not even be tried then:
+ * pids and cpu would be let through and make it the root of a threaded subtree, in which no process
+ * can be put. The real root may do both.
+ */
+static bool holds_processes(const char *dir)
+{
+	_cleanup_fd int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char text[64];
+
+	if (fd < 0 || faccessat(fd, "cgroup.type", F_OK, 0) < 0)
+		return false;
+	return pyi_read_at(fd, "cgroup.procs", text, sizeof(text)) != 0;
 }
 
 /* Are we the only process of this group? */
@@ -254,7 +261,7 @@ static unsigned int get_controllers(const char *base, const char *parent, bool i
 	if (!missing)
 		return got;
 	missing = all & ~read_controllers(base, "cgroup.subtree_control");
-	if (missing && enable(base, missing) == -EBUSY && is_own && step_down(base) == 0)
+	if (missing && (!holds_processes(base) || (is_own && step_down(base) == 0)))
 		enable(base, missing);
 	enable(parent, read_controllers(parent, "cgroup.controllers") & ~got);
 	return read_controllers(parent, "cgroup.subtree_control");
