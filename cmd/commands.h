@@ -10,10 +10,10 @@
 
 struct pyi_command {
 	const char *name;
-	int (*run)(int argc, char **argv);	/* argv[0] is the command's name; returns the exit code */
-	const char *summary;			/* one line, for `pyisolate help` */
-	const char *usage;			/* what follows "pyisolate NAME", lines separated by '\n' */
-	const struct pyi_option *options;	/* ends with an entry without a name; NULL: none */
+	int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit code */
+	const char *summary;		   /* one line, for `pyisolate help` */
+	const char *usage; /* what follows "pyisolate NAME", lines separated by '\n' */
+	const struct pyi_option *options; /* ends with an entry without a name; NULL: none */
 };
 
 extern const struct pyi_command pyi_command_run;
@@ -21,7 +21,7 @@ extern const struct pyi_command pyi_command_policy;
 extern const struct pyi_command pyi_command_doctor;
 extern const struct pyi_command pyi_command_help;
 
-extern const struct pyi_command *const pyi_commands[];	/* ends with NULL */
+extern const struct pyi_command *const pyi_commands[]; /* ends with NULL */
 
 /* Print a command's usage and options to stdout. */
 void pyi_command_print_help(const struct pyi_command *command);

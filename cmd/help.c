@@ -13,7 +13,8 @@ enum { HELP_VERSION = 1, HELP_COMPLETION, HELP_HELP };
 static const struct pyi_option help_options[] = {
 	{ "version", 'V', NULL, "print version, commit, Python version, GIL state and ABI number",
 	  HELP_VERSION, false, false },
-	{ "completion", 0, "SHELL", "print a completion script; SHELL is bash", HELP_COMPLETION, false, false },
+	{ "completion", 0, "SHELL", "print a completion script; SHELL is bash", HELP_COMPLETION,
+	  false, false },
 	{ "help", 'h', NULL, "print this help", HELP_HELP, false, false },
 	{ 0 },
 };
@@ -57,8 +58,8 @@ void pyi_command_print_help(const struct pyi_command *command)
 
 static int print_version(void)
 {
-	printf("pyisolate %s (%s)\nPython %s (package %s), %s\nBPF ABI %d\n", PYI_VERSION, PYI_COMMIT,
-	       pyi_guest_python_version(), PYI_PYTHON_PACKAGE,
+	printf("pyisolate %s (%s)\nPython %s (package %s), %s\nBPF ABI %d\n", PYI_VERSION,
+	       PYI_COMMIT, pyi_guest_python_version(), PYI_PYTHON_PACKAGE,
 	       pyi_guest_is_free_threaded() ? "free-threaded, GIL disabled" : "with the GIL", PYI_ABI);
 	return 0;
 }

@@ -12,11 +12,7 @@
 #include "guest/guest.h"
 
 const struct pyi_command *const pyi_commands[] = {
-	&pyi_command_run,
-	&pyi_command_policy,
-	&pyi_command_doctor,
-	&pyi_command_help,
-	NULL,
+	&pyi_command_run, &pyi_command_policy, &pyi_command_doctor, &pyi_command_help, NULL,
 };
 
 /*

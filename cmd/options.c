@@ -18,7 +18,8 @@ static bool is_end(const struct pyi_option *option)
 	return !option->name && !option->letter;
 }
 
-void pyi_options_init(struct pyi_option_parser *parser, const struct pyi_option *table, int argc, char **argv)
+void pyi_options_init(struct pyi_option_parser *parser, const struct pyi_option *table, int argc,
+		      char **argv)
 {
 	*parser = (struct pyi_option_parser){ .table = table, .argc = argc, .argv = argv, .next = 1 };
 }
@@ -56,8 +57,8 @@ static int fail_unknown(struct pyi_option_parser *parser, const char *name, size
 	snprintf(word, sizeof(word), "%.*s", (int)len, name);
 	nearest = pyi_parse_nearest(word, names, n);
 	if (nearest)
-		snprintf(parser->error, sizeof(parser->error), "unknown option '--%s': did you mean '--%s'?",
-			 word, nearest);
+		snprintf(parser->error, sizeof(parser->error),
+			 "unknown option '--%s': did you mean '--%s'?", word, nearest);
 	else
 		snprintf(parser->error, sizeof(parser->error), "unknown option '--%s'", word);
 	return -1;
@@ -74,15 +75,15 @@ static int parse_long(struct pyi_option_parser *parser, const char *word)
 	parser->value = NULL;
 	if (word[len] == '=') {
 		if (!option->arg) {
-			snprintf(parser->error, sizeof(parser->error), "option '--%s' takes no value",
-				 option->name);
+			snprintf(parser->error, sizeof(parser->error),
+				 "option '--%s' takes no value", option->name);
 			return -1;
 		}
 		parser->value = word + len + 1;
 	} else if (option->arg) {
 		if (parser->next >= parser->argc) {
-			snprintf(parser->error, sizeof(parser->error), "option '--%s' needs a value: %s",
-				 option->name, option->arg);
+			snprintf(parser->error, sizeof(parser->error),
+				 "option '--%s' needs a value: %s", option->name, option->arg);
 			return -1;
 		}
 		parser->value = parser->argv[parser->next++];
@@ -107,8 +108,8 @@ static int parse_letter(struct pyi_option_parser *parser)
 		} else if (parser->next < parser->argc) {
 			parser->value = parser->argv[parser->next++];
 		} else {
-			snprintf(parser->error, sizeof(parser->error), "option '-%c' needs a value: %s",
-				 option->letter, option->arg);
+			snprintf(parser->error, sizeof(parser->error),
+				 "option '-%c' needs a value: %s", option->letter, option->arg);
 			return -1;
 		}
 		parser->cluster = NULL;

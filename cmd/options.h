@@ -11,28 +11,29 @@
 #include <stdbool.h>
 
 struct pyi_option {
-	const char *name;	/* without dashes; NULL with a letter only: a short option; both NULL: the end */
-	char letter;		/* 0: none */
-	const char *arg;	/* what the value is called, NULL: takes none */
-	const char *help;	/* one line */
-	int id;			/* the command's own number for it */
-	bool is_policy;		/* part of the policy: passed on by name */
-	bool ends_options;	/* as -c and -m of python3: everything after the value belongs to the guest */
+	const char *name; /* without dashes; NULL with a letter only: a short option; both NULL: the end */
+	char letter;	  /* 0: none */
+	const char *arg;  /* what the value is called, NULL: takes none */
+	const char *help; /* one line */
+	int id;		  /* the command's own number for it */
+	bool is_policy;	  /* part of the policy: passed on by name */
+	bool ends_options; /* as -c and -m of python3: everything after the value belongs to the guest */
 };
 
 struct pyi_option_parser {
 	const struct pyi_option *table;
 	char **argv;
 	int argc;
-	int next;		/* index of the next argument to look at; the first operand at the end */
-	const char *cluster;	/* the rest of "-abc" */
-	const struct pyi_option *option;	/* the one just found */
-	const char *value;	/* its value, or NULL */
-	bool saw_dashes;	/* "--" ended the options */
+	int next; /* index of the next argument to look at; the first operand at the end */
+	const char *cluster;		 /* the rest of "-abc" */
+	const struct pyi_option *option; /* the one just found */
+	const char *value;		 /* its value, or NULL */
+	bool saw_dashes;		 /* "--" ended the options */
 	char error[256];
 };
 
-void pyi_options_init(struct pyi_option_parser *parser, const struct pyi_option *table, int argc, char **argv);
+void pyi_options_init(struct pyi_option_parser *parser, const struct pyi_option *table, int argc,
+		      char **argv);
 
 /* 1: an option is in parser->option and ->value; 0: no more options; -1: usage error in parser->error. */
 int pyi_options_next(struct pyi_option_parser *parser);

@@ -10,10 +10,10 @@
 #include <stddef.h>
 
 struct pyi_buf {
-	char *data;	/* owned; NULL while empty */
-	size_t len;	/* bytes without the terminator */
+	char *data; /* owned; NULL while empty */
+	size_t len; /* bytes without the terminator */
 	size_t cap;
-	bool failed;	/* an allocation failed; the content is not to be used */
+	bool failed; /* an allocation failed; the content is not to be used */
 };
 
 #define PYI_BUF_INIT { .data = NULL }

@@ -13,15 +13,17 @@
 enum { PYI_ERR_MSG_MAX = 1024 };
 
 struct pyi_err {
-	int errnum;			/* a positive errno; 0: no error */
-	char msg[PYI_ERR_MSG_MAX];	/* lower case, no full stop, the subject quoted; always terminated */
+	int errnum;		   /* a positive errno; 0: no error */
+	char msg[PYI_ERR_MSG_MAX]; /* lower case, no full stop, the subject quoted; always terminated */
 };
 
 /* Set the error and return -errnum (-EINVAL when errnum is 0). A message that does not fit is cut. err may be NULL. */
-int pyi_err_set(struct pyi_err *err, int errnum, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int pyi_err_set(struct pyi_err *err, int errnum, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* As pyi_err_set, with ": " and strerror(errnum) after the message. For failed system calls. */
-int pyi_err_sys(struct pyi_err *err, int errnum, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int pyi_err_sys(struct pyi_err *err, int errnum, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* Put "context: " in front of a message that is set already; returns -err->errnum. */
 int pyi_err_add(struct pyi_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -12,7 +12,7 @@
 struct pyi_buf;
 
 struct pyi_json {
-	struct pyi_buf *out;	/* borrowed */
+	struct pyi_buf *out; /* borrowed */
 	bool need_comma;
 };
 
@@ -21,10 +21,11 @@ void pyi_json_object(struct pyi_json *json, const char *key);
 void pyi_json_end_object(struct pyi_json *json);
 void pyi_json_array(struct pyi_json *json, const char *key);
 void pyi_json_end_array(struct pyi_json *json);
-void pyi_json_string(struct pyi_json *json, const char *key, const char *value);	/* NULL is written as null */
+void pyi_json_string(struct pyi_json *json, const char *key, const char *value); /* NULL is written as null */
 void pyi_json_u64(struct pyi_json *json, const char *key, uint64_t value);
 void pyi_json_i64(struct pyi_json *json, const char *key, int64_t value);
-void pyi_json_ms(struct pyi_json *json, const char *key, uint64_t microseconds);	/* as milliseconds with 3 decimals */
+void pyi_json_ms(struct pyi_json *json, const char *key,
+		 uint64_t microseconds); /* as milliseconds with 3 decimals */
 void pyi_json_bool(struct pyi_json *json, const char *key, bool value);
 void pyi_json_null(struct pyi_json *json, const char *key);
 

@@ -9,7 +9,7 @@
 
 struct pyi_proc {
 	pid_t pid;
-	uint64_t start_ticks;	/* field 22 of /proc/PID/stat: clock ticks since boot */
+	uint64_t start_ticks; /* field 22 of /proc/PID/stat: clock ticks since boot */
 };
 
 /* The identity of a live process; -ESRCH when there is none, -ENOENT without /proc. 0 on success. */

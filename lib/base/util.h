@@ -48,9 +48,9 @@ static inline void pyi_close_file(FILE **file)
 	*file = NULL;
 }
 
-#define _cleanup_fd __attribute__((cleanup(pyi_close_fd)))
-#define _cleanup_free __attribute__((cleanup(pyi_free_ptr)))
-#define _cleanup_file __attribute__((cleanup(pyi_close_file)))
+#define _cleanup_fd	__attribute__((cleanup(pyi_close_fd)))
+#define _cleanup_free	__attribute__((cleanup(pyi_free_ptr)))
+#define _cleanup_file	__attribute__((cleanup(pyi_close_file)))
 #define pyi_take_ptr(p) ((__typeof__(p))pyi_take_ptr_(&(p)))
 
 #endif

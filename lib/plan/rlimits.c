@@ -77,7 +77,8 @@ int pyi_build_rlimits(struct pyi_build *b, struct pyi_err *err)
 		limits->open_files = PYI_DEFAULT_OPEN_FILES;
 	if (!limits->tmp_bytes)
 		limits->tmp_bytes = default_tmp_bytes;
-	r = add(b, RLIMIT_CORE, 0, 0, err);
+	/* 0 would still start a handler that core_pattern pipes to, outside and as root; 1 does not (core(5)). */
+	r = add(b, RLIMIT_CORE, 1, 1, err);
 	if (!r)
 		r = add(b, RLIMIT_NOFILE, limits->open_files, limits->open_files, err);
 	if (!r)

@@ -51,7 +51,8 @@ static bool is_cpu_limit(const struct pyi_outcome_input *input, int signo)
 
 	if (!limit_us)
 		return false;
-	return signo == SIGXCPU || (signo == SIGKILL && !input->usage && input->watch->cpu_us >= limit_us);
+	return signo == SIGXCPU ||
+	       (signo == SIGKILL && !input->usage && input->watch->cpu_us >= limit_us);
 }
 
 static void decide_signal(const struct pyi_outcome_input *input, int signo, struct pyi_result *result)
@@ -66,14 +67,15 @@ static void decide_signal(const struct pyi_outcome_input *input, int signo, stru
 		result->reason = PYI_REASON_CPU_TIME;
 		result->exit_code = PYI_EXIT_CPU_TIME;
 	} else if (signo == SIGSYS) {
-		result->reason = input->plan->policy->on_violation == PYI_VIOLATION_PANIC ?
-				 PYI_REASON_PANIC : PYI_REASON_POLICY;
+		result->reason = input->plan->policy->on_violation == PYI_VIOLATION_PANIC
+					 ? PYI_REASON_PANIC
+					 : PYI_REASON_POLICY;
 	} else {
 		result->reason = PYI_REASON_SIGNAL;
 	}
 }
 
-/* The interpreter's own for a failed allocation has no text; the compiler raises one for code too deep for its stack. */
+/* A failed allocation's has no text; the compiler raises one with a text for code too deep for its stack. */
 static bool is_memory_error(const struct pyi_watch *watch)
 {
 	return watch->has_uncaught && strcmp(watch->uncaught.name, "MemoryError") == 0 &&
@@ -119,14 +121,16 @@ static bool absolute_path(const struct pyi_plan *plan, const char *path, char *b
 }
 
 /* Which right was missing? A path that may be read and yet was refused was to be written. */
-static unsigned int wanted_access(const struct pyi_plan *plan, const struct pyi_report_msg *msg, const char *path)
+static unsigned int wanted_access(const struct pyi_plan *plan, const struct pyi_report_msg *msg,
+				  const char *path)
 {
 	const struct pyi_fs_rule *rule;
 
 	if (msg->flags & PYI_REPORT_PROGRAM)
 		return PYI_EXEC;
 	if ((msg->flags & PYI_REPORT_WRITE) || msg->errnum == EROFS ||
-	    (msg->errnum != ENOENT && pyi_policy_decide_fs(plan->policy, path, PYI_READ, &rule) != PYI_DENY))
+	    (msg->errnum != ENOENT &&
+	     pyi_policy_decide_fs(plan->policy, path, PYI_READ, &rule) != PYI_DENY))
 		return PYI_WRITE;
 	return PYI_READ;
 }
@@ -155,8 +159,8 @@ static bool exists_outside(const char *path, bool is_write)
 }
 
 /* Does this reported error come from the policy? *ret_rule is NULL when the default decided. */
-static bool is_denial(const struct pyi_plan *plan, const struct pyi_report_msg *msg, char *path, size_t size,
-		      const struct pyi_fs_rule **ret_rule, unsigned int *ret_access)
+static bool is_denial(const struct pyi_plan *plan, const struct pyi_report_msg *msg, char *path,
+		      size_t size, const struct pyi_fs_rule **ret_rule, unsigned int *ret_access)
 {
 	if (msg->errnum != EACCES && msg->errnum != EPERM && msg->errnum != ENOENT && msg->errnum != EROFS)
 		return false;
@@ -207,10 +211,12 @@ static void format_address(const struct pyi_bpf_event *event, char *buf, size_t 
 
 	if (memcmp(event->addr, mapped, sizeof(mapped)) == 0) {
 		inet_ntop(AF_INET, event->addr + 12, text, sizeof(text));
-		snprintf(buf, size, "%s%s:%u", event->proto == PYI_NET_UDP ? "udp://" : "", text, event->port);
+		snprintf(buf, size, "%s%s:%u", event->proto == PYI_NET_UDP ? "udp://" : "", text,
+			 event->port);
 	} else {
 		inet_ntop(AF_INET6, event->addr, text, sizeof(text));
-		snprintf(buf, size, "%s[%s]:%u", event->proto == PYI_NET_UDP ? "udp://" : "", text, event->port);
+		snprintf(buf, size, "%s[%s]:%u", event->proto == PYI_NET_UDP ? "udp://" : "", text,
+			 event->port);
 	}
 }
 
@@ -246,8 +252,8 @@ static void add_net_denial(const struct pyi_outcome_input *input, const struct p
 		snprintf(at, sizeof(at), "%s:%u", claim->file, claim->line);
 		denial.at = at;
 	}
-	(void)pyi_policy_decide_net(policy, (enum pyi_net_op)event->op, proto, NULL, event->addr, event->port,
-				    &rule);
+	(void)pyi_policy_decide_net(policy, (enum pyi_net_op)event->op, proto, NULL, event->addr,
+				    event->port, &rule);
 	if (rule) {
 		snprintf(rule_text, sizeof(rule_text), "net: %s %s",
 			 rule->verdict == PYI_WARN ? "warn" : "deny", rule->text);
@@ -280,8 +286,9 @@ void pyi_outcome_decide(const struct pyi_outcome_input *input, struct pyi_result
 
 	result->output_bytes = watch->output_bytes;
 	result->cpu_us = input->usage && input->usage->cpu_us ? input->usage->cpu_us : watch->cpu_us;
-	result->memory_peak_bytes = input->usage && input->usage->memory_peak_bytes ?
-				    input->usage->memory_peak_bytes : watch->max_rss_bytes;
+	result->memory_peak_bytes = input->usage && input->usage->memory_peak_bytes
+					    ? input->usage->memory_peak_bytes
+					    : watch->max_rss_bytes;
 
 	for (i = 0; i < watch->n_oserrors; i++)
 		add_fs_denial(input->plan, &watch->oserrors[i], result);
@@ -317,7 +324,8 @@ static void explain_limit(const struct pyi_plan *plan, const struct pyi_result *
 			      pyi_format_size(plan->limits.output_bytes, text));
 		break;
 	case PYI_REASON_PIDS:
-		pyi_log_error("the limit of %u processes and threads was hit: --pids raises it", plan->limits.pids);
+		pyi_log_error("the limit of %u processes and threads was hit: --pids raises it",
+			      plan->limits.pids);
 		break;
 	case PYI_REASON_POLICY:
 	case PYI_REASON_PANIC:
@@ -344,8 +352,8 @@ static void explain_import(const struct pyi_outcome_input *input, const struct p
 
 		if (n < 0 || (size_t)n >= sizeof(path) || stat(path, &st))
 			continue;
-		pyi_log_note("module '%s' lies beside the script but is not granted: --allow-read %s", name,
-			     input->script_dir);
+		pyi_log_note("module '%s' lies beside the script but is not granted: --allow-read %s",
+			     name, input->script_dir);
 		return;
 	}
 }
@@ -371,17 +379,20 @@ static void explain_path(const struct pyi_plan *plan, const struct pyi_report_ms
 
 	if (lacks_loader(plan, msg)) {
 		pyi_log_note("'%s' is granted, but not the loader and libraries it needs: --allow-run /lib64 "
-			     "--allow-run /lib grants the host's", msg->path);
+			     "--allow-run /lib grants the host's",
+			     msg->path);
 		return;
 	}
 	if (!is_denial(plan, msg, path, sizeof(path), &rule, &access))
 		return;
-	flag = access == PYI_WRITE ? "--allow-write" : access == PYI_EXEC ? "--allow-run" : "--allow-read";
+	flag = access == PYI_WRITE  ? "--allow-write"
+	       : access == PYI_EXEC ? "--allow-run"
+				    : "--allow-read";
 	if (!rule)
 		pyi_log_note("'%s' is not granted: %s %s", msg->path, flag, msg->path);
 	else if (rule->from.line)
-		pyi_log_note("'%s' is denied by 'deny: %s' (%s:%u)", msg->path, rule->path, rule->from.file,
-			     rule->from.line);
+		pyi_log_note("'%s' is denied by 'deny: %s' (%s:%u)", msg->path, rule->path,
+			     rule->from.file, rule->from.line);
 	else
 		pyi_log_note("'%s' is denied by %s %s", msg->path, rule->from.file, rule->path);
 }
@@ -418,13 +429,15 @@ static void explain_denials(const struct pyi_result *result)
 	for (i = 0; i < result->n_denials; i++) {
 		const struct pyi_denial *denial = &result->denials[i];
 
-		pyi_log_verbose("%s %s '%s' by %s%s%s%s%s%s", denial->is_warning ? "warned:" : "denied:",
-				denial->op, denial->target, denial->rule, denial->file ? " (" : "",
+		pyi_log_verbose("%s %s '%s' by %s%s%s%s%s%s",
+				denial->is_warning ? "warned:" : "denied:", denial->op,
+				denial->target, denial->rule, denial->file ? " (" : "",
 				denial->file ? denial->file : "", denial->file ? ")" : "",
 				denial->at ? " at " : "", denial->at ? denial->at : "");
 	}
 	if (result->denials_total > result->n_denials)
-		pyi_log_verbose("%llu more denials", (unsigned long long)(result->denials_total - result->n_denials));
+		pyi_log_verbose("%llu more denials",
+				(unsigned long long)(result->denials_total - result->n_denials));
 }
 
 void pyi_outcome_explain(const struct pyi_outcome_input *input, const struct pyi_result *result)

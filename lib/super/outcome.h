@@ -15,9 +15,9 @@ struct pyi_watch;
 struct pyi_outcome_input {
 	const struct pyi_plan *plan;
 	const struct pyi_watch *watch;
-	const struct pyi_cgroup_usage *usage;	/* NULL without a cgroup */
-	const char *script_dir;			/* of a script, for refused imports beside it; NULL otherwise */
-	const struct pyi_bpf_event *events;	/* network denials */
+	const struct pyi_cgroup_usage *usage; /* NULL without a cgroup */
+	const char *script_dir; /* of a script, for refused imports beside it; NULL otherwise */
+	const struct pyi_bpf_event *events; /* network denials */
 	size_t n_events;
 	unsigned long long events_total;
 };

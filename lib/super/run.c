@@ -106,17 +106,18 @@ static int make_plan(struct run *run, struct pyi_err *err)
 	};
 	int ret;
 
-	ret = pyi_policy_load(options->policy, options->flags, options->n_flags, &run->policy, NULL, err);
+	ret = pyi_policy_load(options->policy, options->flags, options->n_flags, &run->policy, NULL,
+			      err);
 	if (ret)
 		return ret;
 	pyi_probe_run(&run->facts);
-	ret = pyi_resolve_paths(run->policy, is_command ? pyi_command_runtime_paths : NULL, run->facts.is_root,
-				&run->grants, err);
+	ret = pyi_resolve_paths(run->policy, is_command ? pyi_command_runtime_paths : NULL,
+				run->facts.is_root, &run->grants, err);
 	if (!ret)
 		ret = pyi_resolve_names(run->policy, &run->names, err);
 	if (!ret)
-		ret = pyi_plan_build(run->policy, &plan_options, &run->facts, &run->grants, &run->names,
-				     &run->plan, err);
+		ret = pyi_plan_build(run->policy, &plan_options, &run->facts, &run->grants,
+				     &run->names, &run->plan, err);
 	return ret;
 }
 
@@ -201,7 +202,7 @@ static int write_spec(struct run *run, int *ret_fd, struct pyi_err *err)
 /* Signals that belong to the guest wait in the signalfd instead of ending us. */
 static int catch_signals(struct run *run, struct pyi_err *err)
 {
-	static const int forwarded[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1,
+	static const int forwarded[] = { SIGHUP,  SIGINT,   SIGQUIT, SIGTERM, SIGUSR1,
 					 SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP };
 	sigset_t set;
 	size_t i;
@@ -319,12 +320,13 @@ static int watch_guest(struct run *run, struct pyi_err *err)
 	}
 	if (run->watch.has_setup_error)
 		return pyi_err_set(err, failure->errnum, "cannot start Python: %s", failure->path);
-	if (run->options->guest == PYI_GUEST_PYTHON && !run->watch.is_ready && !run->watch.was_killed &&
-	    !(run->has_usage && run->usage.oom_kills))
+	if (run->options->guest == PYI_GUEST_PYTHON && !run->watch.is_ready &&
+	    !run->watch.was_killed && !(run->has_usage && run->usage.oom_kills))
 		return pyi_err_set(err, EPROTO, "Python ended before it was ready (%s %d)",
 				   WIFSIGNALED(run->watch.wait_status) ? "signal" : "exit code",
-				   WIFSIGNALED(run->watch.wait_status) ? WTERMSIG(run->watch.wait_status) :
-									 WEXITSTATUS(run->watch.wait_status));
+				   WIFSIGNALED(run->watch.wait_status)
+					   ? WTERMSIG(run->watch.wait_status)
+					   : WEXITSTATUS(run->watch.wait_status));
 	return 0;
 }
 
@@ -397,7 +399,8 @@ static int run_steps(struct run *run, struct pyi_err *err)
 	if (!ret)
 		ret = start_guest(run, &exec_failed, err);
 	if (exec_failed)
-		run->result.exit_code = err->errnum == ENOENT ? PYI_EXIT_NOT_FOUND : PYI_EXIT_CANNOT_EXEC;
+		run->result.exit_code = err->errnum == ENOENT ? PYI_EXIT_NOT_FOUND
+							      : PYI_EXIT_CANNOT_EXEC;
 	if (!ret)
 		ret = watch_guest(run, err);
 	if (ret)

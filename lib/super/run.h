@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One run, from checked options to the exit code: policy → facts → grants → plan → cgroup, BPF rows → sandbox →
- * watch → result. The only way through the code, for the embedded Python and for `-- CMD` alike.
+ * One run, from checked options to the exit code: policy → facts → grants → plan → cgroup, BPF rows →
+ * sandbox → watch → result. The only way through the code, for the embedded Python and for `-- CMD` alike.
  */
 #ifndef PYI_SUPER_RUN_H
 #define PYI_SUPER_RUN_H
@@ -14,7 +14,7 @@
 #include "policy/policy.h"
 
 struct pyi_run_options {
-	const char *policy;			/* --policy, NULL: "defaults" */
+	const char *policy; /* --policy, NULL: "defaults" */
 	const struct pyi_policy_flag *flags;
 	size_t n_flags;
 	enum pyi_mode mode;
@@ -23,15 +23,15 @@ struct pyi_run_options {
 	uid_t uid;
 	gid_t gid;
 	const char *cwd;
-	const char *result_path;		/* --result */
-	int result_fd;				/* --result-fd, -1 */
+	const char *result_path; /* --result */
+	int result_fd;		 /* --result-fd, -1 */
 	bool dry_run;
-	bool json;				/* with --dry-run */
+	bool json; /* with --dry-run */
 
 	enum pyi_guest_kind guest;
 	enum pyi_guest_source source;
-	const char *target;			/* code, module, script path; NULL for stdin and commands */
-	char *const *args;			/* the guest's own; for a command argv with the command first */
+	const char *target; /* code, module, script path; NULL for stdin and commands */
+	char *const *args;  /* the guest's own; for a command argv with the command first */
 	size_t n_args;
 };
 

@@ -24,8 +24,8 @@ void pyi_source_release(struct pyi_source *source)
 
 static int too_large(const char *what, struct pyi_err *err)
 {
-	return pyi_err_set(err, EFBIG, "%s is larger than %d MiB: let a small script import the rest", what,
-			   PYI_GUEST_TEXT_MAX >> 20);
+	return pyi_err_set(err, EFBIG, "%s is larger than %d MiB: let a small script import the rest",
+			   what, PYI_GUEST_TEXT_MAX >> 20);
 }
 
 static int read_script(const char *path, struct pyi_source *source, struct pyi_err *err)
@@ -41,7 +41,8 @@ static int read_script(const char *path, struct pyi_source *source, struct pyi_e
 	if (fstat(fd, &st))
 		return pyi_err_sys(err, errno, "cannot read script '%s'", path);
 	if (S_ISDIR(st.st_mode))
-		return pyi_err_set(err, EISDIR, "script '%s' is a directory: name a file, or use -m", path);
+		return pyi_err_set(err, EISDIR,
+				   "script '%s' is a directory: name a file, or use -m", path);
 	if (S_ISREG(st.st_mode) && st.st_size > PYI_GUEST_TEXT_MAX)
 		return too_large("the script", err);
 	/* A fifo or /dev/stdin was opened without waiting for its writer; reads shall wait. */
@@ -54,7 +55,7 @@ static int read_script(const char *path, struct pyi_source *source, struct pyi_e
 		return pyi_err_sys(err, -ret, "cannot read script '%s'", path);
 	real = realpath(path, NULL);
 	if (!real)
-		return 0;	/* /dev/fd/N of a pipe has no directory to import from */
+		return 0; /* /dev/fd/N of a pipe has no directory to import from */
 	slash = strrchr(real, '/');
 	slash[slash == real] = '\0';
 	source->path0 = strdup(real);
@@ -73,7 +74,8 @@ static int read_stdin(struct pyi_source *source, struct pyi_err *err)
 	return 0;
 }
 
-int pyi_source_read(const struct pyi_run_options *options, struct pyi_source *ret_source, struct pyi_err *err)
+int pyi_source_read(const struct pyi_run_options *options, struct pyi_source *ret_source,
+		    struct pyi_err *err)
 {
 	int ret = 0;
 

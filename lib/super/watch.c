@@ -36,10 +36,19 @@
 
 enum { CPU_LOOK_MIN_US = 1000, CPU_LOOK_MAX_US = 1000000, CPU_GRACE_US = 1000000 };
 
-enum slot { SLOT_PIDFD, SLOT_STATUS, SLOT_REPORT, SLOT_SIGNAL, SLOT_TIMER, SLOT_OUT, SLOT_ERR, N_SLOTS };
+enum slot {
+	SLOT_PIDFD,
+	SLOT_STATUS,
+	SLOT_REPORT,
+	SLOT_SIGNAL,
+	SLOT_TIMER,
+	SLOT_OUT,
+	SLOT_ERR,
+	N_SLOTS
+};
 
 struct relay {
-	char data[PIPE_BUF];	/* read from the guest, not yet written */
+	char data[PIPE_BUF]; /* read from the guest, not yet written */
 	size_t len;
 };
 
@@ -47,11 +56,11 @@ struct loop {
 	struct pyi_watch *watch;
 	struct relay relays[2];
 	int timer_fd;
-	uint64_t wall_deadline_us;	/* 0: none */
-	uint64_t cpu_look_us;		/* 0: none */
-	uint64_t cpu_kill_us;		/* 0: SIGXCPU not sent */
+	uint64_t wall_deadline_us; /* 0: none */
+	uint64_t cpu_look_us;	   /* 0: none */
+	uint64_t cpu_kill_us;	   /* 0: SIGXCPU not sent */
 	long n_cpus;
-	bool stop_asked;		/* SIGTSTP was forwarded: stop with the guest */
+	bool stop_asked; /* SIGTSTP was forwarded: stop with the guest */
 };
 
 uint64_t pyi_now_us(void)

@@ -18,32 +18,32 @@ struct pyi_cgroup;
 struct pyi_err;
 struct pyi_sandbox;
 
-enum { PYI_WATCH_OSERRORS_MAX = 256 };	/* kept of what the guest reports; the rest is counted */
+enum { PYI_WATCH_OSERRORS_MAX = 256 }; /* kept of what the guest reports; the rest is counted */
 
 struct pyi_watch {
 	/* set by the caller */
 	const struct pyi_plan *plan;
 	struct pyi_sandbox *sandbox;
-	struct pyi_cgroup *cgroup;	/* NULL without */
-	int signal_fd;			/* the signals to forward, blocked in this process */
-	int report_fd;			/* -1 for a command; read end, non-blocking */
-	int out_fds[2];			/* read ends of the guest's stdout and stderr; -1 where it writes itself */
-	uint64_t start_us;		/* CLOCK_MONOTONIC */
+	struct pyi_cgroup *cgroup; /* NULL without */
+	int signal_fd;		   /* the signals to forward, blocked in this process */
+	int report_fd;		   /* -1 for a command; read end, non-blocking */
+	int out_fds[2]; /* read ends of the guest's stdout and stderr; -1 where it writes itself */
+	uint64_t start_us; /* CLOCK_MONOTONIC */
 
 	/* what was seen */
-	bool has_exited;		/* init told the guest's end */
+	bool has_exited; /* init told the guest's end */
 	int wait_status;
-	uint64_t cpu_us;		/* of the guest, from rusage, for hosts without cgroups */
+	uint64_t cpu_us; /* of the guest, from rusage, for hosts without cgroups */
 	uint64_t max_rss_bytes;
 	uint64_t output_bytes;
-	bool was_killed;		/* by us, for `kill_reason` */
+	bool was_killed; /* by us, for `kill_reason` */
 	enum pyi_reason kill_reason;
-	bool is_ready;			/* the guest reached the user's code */
-	bool has_setup_error;		/* it said before that why it could not */
+	bool is_ready;	      /* the guest reached the user's code */
+	bool has_setup_error; /* it said before that why it could not */
 	struct pyi_report_msg setup_error;
 	bool has_uncaught;
 	struct pyi_report_msg uncaught;
-	struct pyi_report_msg *oserrors;	/* owned */
+	struct pyi_report_msg *oserrors; /* owned */
 	size_t n_oserrors;
 	uint64_t oserrors_total;
 };

@@ -16,8 +16,8 @@ enum pyi_status_type {
 	PYI_STATUS_ERROR = 1,	/* set-up failed: errnum, text */
 	PYI_STATUS_STARTED,	/* the guest was forked: pid inside the sandbox */
 	PYI_STATUS_EXITED,	/* wait status of the guest */
-	PYI_STATUS_EXEC_FAILED,	/* `-- CMD` could not be executed: errnum */
-	PYI_STATUS_STOPPED,	/* the guest was stopped by a job-control signal; it may go on later */
+	PYI_STATUS_EXEC_FAILED, /* `-- CMD` could not be executed: errnum */
+	PYI_STATUS_STOPPED, /* the guest was stopped by a job-control signal; it may go on later */
 };
 
 struct pyi_status_msg {
@@ -25,7 +25,7 @@ struct pyi_status_msg {
 	int32_t errnum;
 	int32_t pid;
 	int32_t wait_status;
-	uint64_t user_us;	/* of the guest and its waited-for children */
+	uint64_t user_us; /* of the guest and its waited-for children */
 	uint64_t system_us;
 	uint64_t max_rss_bytes;
 	char text[1024];
@@ -33,26 +33,26 @@ struct pyi_status_msg {
 static_assert(sizeof(struct pyi_status_msg) == 1064, "status record");
 
 enum pyi_report_type {
-	PYI_REPORT_ERROR = 1,	/* the interpreter could not be made ready: errnum, path = message. Before READY only. */
-	PYI_REPORT_READY,	/* next is the user's code */
-	PYI_REPORT_OSERROR,	/* an OSError was raised: errnum, path, at */
-	PYI_REPORT_UNCAUGHT,	/* the run ends with an exception: name, errnum, path or module in `path`, at */
+	PYI_REPORT_ERROR = 1, /* the interpreter could not be made ready: errnum, path = message. Before READY only. */
+	PYI_REPORT_READY,   /* next is the user's code */
+	PYI_REPORT_OSERROR, /* an OSError was raised: errnum, path, at */
+	PYI_REPORT_UNCAUGHT, /* the run ends with an exception: name, errnum, path or module in `path`, at */
 };
 
 enum pyi_report_flags {
-	PYI_REPORT_WRITE = 1 << 0,	/* the call wanted to write */
-	PYI_REPORT_ADDRESS = 1 << 1,	/* `path` is "address:port" */
-	PYI_REPORT_PROGRAM = 1 << 2,	/* `path` is a program to be executed */
+	PYI_REPORT_WRITE = 1 << 0,   /* the call wanted to write */
+	PYI_REPORT_ADDRESS = 1 << 1, /* `path` is "address:port" */
+	PYI_REPORT_PROGRAM = 1 << 2, /* `path` is a program to be executed */
 };
 
 struct pyi_report_msg {
 	uint32_t type;
 	int32_t errnum;
 	uint32_t line;
-	uint32_t flags;		/* enum pyi_report_flags */
-	char name[128];		/* exception type: "PermissionError", "ModuleNotFoundError" */
-	char path[2048];	/* file name of an OSError, module of an ImportError, else its text */
-	char file[1024];	/* source file of the innermost frame of the user's code */
+	uint32_t flags;	 /* enum pyi_report_flags */
+	char name[128];	 /* exception type: "PermissionError", "ModuleNotFoundError" */
+	char path[2048]; /* file name of an OSError, module of an ImportError, else its text */
+	char file[1024]; /* source file of the innermost frame of the user's code */
 };
 static_assert(sizeof(struct pyi_report_msg) <= 4096, "one pipe write");
 

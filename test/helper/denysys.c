@@ -4,8 +4,8 @@
  * calls fail, as they would on a host that lacks what they do. Tests take layers away with it, one at a time.
  *
  *	NAME			every call of it
- *	NAME:VALUE		only when its first argument (low 32 bits) is VALUE: a number, or a name of the table below
- *				without its prefix: prctl:SET_MDWE, seccomp:SET_MODE_FILTER, bpf:PROG_LOAD
+ *	NAME:VALUE		only when its first argument (low 32 bits) is VALUE: a number, or a name of the table
+ *				below without its prefix: prctl:SET_MDWE, seccomp:SET_MODE_FILTER, bpf:PROG_LOAD
  *	NAME:+BITS		only when the first argument has one of the bits: unshare:+NEWUSER, clone:+NEWNS+NEWPID
  *	...=ERRNO		with this errno instead of that of -e (default EPERM)
  *

@@ -130,8 +130,9 @@ static void test_proc(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_err),  cmocka_unit_test(test_buf),  cmocka_unit_test(test_json),
-		cmocka_unit_test(test_files), cmocka_unit_test(test_proc),
+		cmocka_unit_test(test_err),  cmocka_unit_test(test_buf),
+		cmocka_unit_test(test_json), cmocka_unit_test(test_files),
+		cmocka_unit_test(test_proc),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
