@@ -80,7 +80,7 @@ LIB_SRC := $(wildcard lib/*/*.c)
 CMD_SRC := $(wildcard cmd/*.c)
 GEN := $(B)/gen
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(GEN)/templates.o
-GUEST_GEN_OBJ := $(GEN)/frozen.o $(GEN)/frozen_table.o
+GUEST_GEN_OBJ := $(GEN)/frozen.o $(GEN)/frozen_table.o $(GEN)/symbols.o
 CMD_OBJ := $(CMD_SRC:%.c=$(B)/obj/%.o)
 UNIT_SRC := $(wildcard test/unit/*.c)
 UNIT_BIN := $(UNIT_SRC:test/unit/%.c=$(B)/unit/%)
@@ -108,8 +108,9 @@ endif
 # The interpreter for the build itself; a fixed hash seed makes what it freezes reproducible.
 PYTHON := PYTHONHASHSEED=0 PYTHONHOME=$(CPYTHON) PYTHONPATH=$(CPYTHON)/lib $(CPYTHON)/python -S -P -B
 PYLIBS = $(CPYTHON)/libpython.a $(shell cat $(CPYTHON)/link)
-# What lib/guest/static.c replaces in libraries and in gcc's start-up code.
-WRAP := dlopen dlerror setlocale __register_frame_info __deregister_frame_info _PyCriticalSection_BeginSlow
+# What lib/guest/static.c and dlsym.c replace in libraries and in gcc's start-up code.
+WRAP := dlopen dlerror dlsym setlocale __register_frame_info __deregister_frame_info \
+	$(if $(filter 3.13t,$(RUNTIME)),_PyCriticalSection_BeginSlow)
 LDWRAP := $(WRAP:%=-Wl,--wrap=%) -Wl,--eh-frame-hdr
 LIBS := -lbpf -lelf -lyaml -lcrypto -lzstd -lz -luuid -ldl -lm -lpthread
 
@@ -151,6 +152,13 @@ $(GEN)/frozen.o: $(GEN)/frozen.S
 	gcc -c -o $@ $<
 $(GEN)/frozen_table.o: $(GEN)/frozen_table.c
 	gcc -O2 -isystem $(CPYTHON)/include -c -o $@ $<
+
+# The names that dlsym finds.
+$(GEN)/symbols.S: lib/guest/symbols.sh lib/guest/symbols.txt $(CPYTHON)/.complete
+	@mkdir -p $(@D)
+	sh lib/guest/symbols.sh $(CPYTHON)/libpython.a lib/guest/symbols.txt >$@
+$(GEN)/symbols.o: $(GEN)/symbols.S
+	gcc -c -o $@ $<
 
 include Makefile.bpf
 

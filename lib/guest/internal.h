@@ -32,6 +32,9 @@ void pyi_guest_spec_release(struct pyi_guest_spec_map *map);
 /* Once, before the interpreter starts: name services that a static program can use. */
 void pyi_guest_static_init(void);
 
+/* What this thread's next dlerror() says: the format has one %s, for the name. */
+void pyi_guest_dl_fail(const char *format, const char *name) __attribute__((format(printf, 1, 0)));
+
 /* Make the interpreter ready. No file is opened and no thread made. */
 int pyi_guest_python_start(struct pyi_err *err);
 

@@ -29,15 +29,19 @@ char *__wrap_dlerror(void);
 static __thread char dl_error[512];
 static __thread bool dl_failed;
 
+void pyi_guest_dl_fail(const char *format, const char *name)
+{
+	snprintf(dl_error, sizeof(dl_error), format, name);
+	dl_failed = true;
+}
+
 void *__wrap_dlopen(const char *name, int flags)
 {
 	if (!name)
 		return __real_dlopen(name, flags);
-	snprintf(dl_error, sizeof(dl_error),
-		 "%.300s: this Python is one static program and loads no shared libraries; "
-		 "for native extensions run the host's python3: pyisolate run -- python3",
-		 name);
-	dl_failed = true;
+	pyi_guest_dl_fail("%.300s: this Python is one static program and loads no shared libraries; "
+			  "for native extensions run the host's python3: pyisolate run -- python3",
+			  name);
 	return NULL;
 }
 

@@ -122,6 +122,40 @@ works "ctypes: loading a shared library fails in words" '
 import ctypes
 try: ctypes.CDLL("libc.so.6")
 except OSError as e: print("static program" in str(e) and "run -- python3" in str(e))'
+works "ctypes: the C library by name, with a callback" '
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+libc.sin.restype, libc.sin.argtypes = ctypes.c_double, [ctypes.c_double]
+compare = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.POINTER(ctypes.c_int)] * 2)(lambda a, b: a[0] - b[0])
+numbers, text = (ctypes.c_int * 5)(5, 1, 4, 2, 3), ctypes.create_string_buffer(16)
+libc.qsort(numbers, 5, 4, compare)
+libc.snprintf(text, 16, b"%d-%s", 5, b"x")
+print(libc.getpid() == libc.syscall(39) == os.getpid() and libc.strlen(b"hello") == 5 and list(numbers) == [1, 2, 3, 4, 5]
+    and libc.sin(0.0) == 0.0 and text.value == b"5-x" and libc.close(-1) == -1 and ctypes.get_errno() == 9)'
+works "ctypes: the C API, functions and data" '
+import ctypes, sys
+api = ctypes.pythonapi
+api.Py_GetVersion.restype = ctypes.c_char_p
+api.PyUnicode_FromFormat.restype = ctypes.py_object
+print(api.Py_GetVersion().decode() == sys.version and api.PyUnicode_FromFormat(b"%d", 42) == "42"
+    and ctypes.py_object.in_dll(api, "PyExc_ValueError").value is ValueError and ctypes.PyDLL(None).Py_IsInitialized() == 1)'
+works "ctypes: an exception in another thread by PyThreadState_SetAsyncExc" '
+import ctypes, threading, time
+caught, ready = [], threading.Event()
+def work():
+    try:
+        ready.set()
+        while True: time.sleep(0.001)
+    except KeyError: caught.append(True)
+t = threading.Thread(target=work); t.start(); ready.wait()
+n = ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(t.ident), ctypes.py_object(KeyError))
+t.join(); print(n == 1 and caught == [True])'
+works "ctypes: a name that is not there fails in words" '
+import ctypes, ctypes.util
+try: ctypes.CDLL(None).no_such_function
+except AttributeError as e: found = "undefined symbol: no_such_function" in str(e)
+try: ctypes.c_int.in_dll(ctypes.pythonapi, "no_such_data")
+except ValueError as e: print(found and "no_such_data" in str(e) and ctypes.util.find_library("c") is None)'
 works "bz2, lzma, zlib, gzip" '
 import bz2, lzma, zlib, gzip
 d = bytes(range(256)) * 999
