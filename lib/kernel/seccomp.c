@@ -138,6 +138,33 @@ static void check_zero(struct build *b, unsigned int arg)
 }
 
 /*
+ * A limit of one byte on core files is what keeps the host's crash handler from being started for the guest (core(5):
+ * with a core_pattern that is a pipe, 0 does not), as root and with the guest's memory for input. Programs that set
+ * it to 0 are told that they have.
+ */
+static void check_rlimit(struct build *b, unsigned int resource_arg)
+{
+	if (resource_arg > 0) {
+		load_arg(b, resource_arg - 1);
+		emit(b, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
+		ret_deny(b);
+	}
+	load_arg(b, resource_arg);
+	emit(b, BPF_JMP | BPF_JEQ | BPF_K, RLIMIT_CORE, 1, 0);
+	ret_allow(b);
+	if (resource_arg > 0) {
+		/* Both halves of the pointer to the new limit are 0: it only asks. */
+		load_arg(b, resource_arg + 1);
+		emit(b, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 3);
+		emit(b, BPF_LD | BPF_W | BPF_ABS,
+		     offsetof(struct seccomp_data, args) + 8 * (resource_arg + 1) + 4, 0, 0);
+		emit(b, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1);
+		ret_allow(b);
+	}
+	ret(b, soft(0));
+}
+
+/*
  * The mode counts only where a file may be made; without, libraries leave rubbish in that register. Without
  * namespaces also refuse to empty a file that is opened without write access: Landlock before ABI 3 does not see it.
  */
@@ -315,6 +342,8 @@ static void emit_leaf(struct build *b, const struct run *run)
 		return spec->namespaces ? ret_allow(b) : check_zero(b, run->arg);
 	case PYI_SC_ZERO:
 		return check_zero(b, run->arg);
+	case PYI_SC_RLIMIT:
+		return check_rlimit(b, run->arg);
 	case PYI_SC_CHMOD:
 		if (!spec->namespaces)
 			return ret(b, soft(EPERM));

@@ -44,7 +44,7 @@ const struct pyi_sc_row pyi_sc_rows[] = {
 	OK(rt_sigqueueinfo), OK(rt_sigsuspend), OK(sigaltstack), OK(statfs), OK(fstatfs),
 	OK(getpriority), OK(sched_getparam), OK(sched_getscheduler), OK(sched_get_priority_max),
 	OK(sched_get_priority_min), OK(sched_rr_get_interval), OK(mlock), OK(munlock),
-	OK(mlockall), OK(munlockall), OK(arch_prctl), OK(setrlimit), OK(gettid), OK(readahead),
+	OK(mlockall), OK(munlockall), OK(arch_prctl), OK(gettid), OK(readahead),
 	OK(getxattr), OK(lgetxattr), OK(fgetxattr), OK(listxattr), OK(llistxattr), OK(flistxattr),
 	OK(tkill), OK(time), OK(futex), OK(sched_getaffinity), OK(epoll_create), OK(getdents64),
 	OK(set_tid_address), OK(restart_syscall), OK(fadvise64), OK(timer_create),
@@ -103,7 +103,10 @@ const struct pyi_sc_row pyi_sc_rows[] = {
 	ROW(sched_setaffinity, SELF), ROW(utimes, OWN), ARG(ioprio_set, SELF, 1),
 	ROW(inotify_init, OWN), ROW(inotify_add_watch, OWN), ROW(inotify_rm_watch, OWN),
 	ROW(fchownat, OWN), ROW(futimesat, OWN), ROW(utimensat, OWN), ROW(inotify_init1, OWN),
-	ROW(prlimit64, ZERO), ROW(sched_setattr, SELF),
+	ROW(sched_setattr, SELF),
+
+	/* Limits of oneself. */
+	ARG(setrlimit, RLIMIT, 0), ARG(prlimit64, RLIMIT, 1),
 
 	/* Sockets. */
 	ROW(socket, SOCKET), ROW(connect, NET), ROW(accept, NET), ARG(sendto, SEND, 3),

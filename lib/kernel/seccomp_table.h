@@ -17,10 +17,11 @@ enum pyi_sc_class {
 	PYI_SC_OWN,	/* with spec.namespaces */
 	PYI_SC_SELF,	/* with spec.namespaces, or when argument `arg` is 0 (the caller itself) */
 	PYI_SC_ZERO,	/* when argument `arg` is 0 */
-	PYI_SC_MODE,	/* argument `arg` is a mode without set-id bits */
-	PYI_SC_CHMOD,	/* PYI_SC_MODE, and with spec.namespaces only */
-	PYI_SC_OPEN,	/* argument `arg` holds open flags, the next one the mode */
-	PYI_SC_MKNOD,	/* argument `arg` is a mode: no devices, no set-id bits */
+	PYI_SC_RLIMIT, /* argument `arg` is a resource, which stays as it is for RLIMIT_CORE; one before it a pid, 0 */
+	PYI_SC_MODE,  /* argument `arg` is a mode without set-id bits */
+	PYI_SC_CHMOD, /* PYI_SC_MODE, and with spec.namespaces only */
+	PYI_SC_OPEN,  /* argument `arg` holds open flags, the next one the mode */
+	PYI_SC_MKNOD, /* argument `arg` is a mode: no devices, no set-id bits */
 	PYI_SC_SEND, /* argument `arg` holds MSG_ flags: no MSG_FASTOPEN, which connects past Landlock */
 	PYI_SC_RENAME2, /* argument `arg` holds RENAME_ flags: no RENAME_WHITEOUT, which makes a device */
 	PYI_SC_PRIORITY,

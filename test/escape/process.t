@@ -150,6 +150,15 @@ run "$PYISOLATE" run --policy "$T/env.yml" -c 'import os; print(os.environ.get("
 is "$out" "$SECRET_TOKEN" "unless it is passed on purpose"
 unset SECRET_TOKEN
 
+# A crash must not start the host's crash handler, which runs as root, outside, and reads what the guest was.
+run "$PYISOLATE" run -- "$python" -I -c '
+import resource
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+print(resource.getrlimit(resource.RLIMIT_CORE))'
+is "$out" "(1, 1)" "the limit that keeps a core handler from being started cannot be lowered"
+run "$PYISOLATE" run -- /bin/sh -c 'kill -SEGV $$'
+exits 139 "a crash is told as a crash"
+
 # Nothing outlives the run.
 outside daemon "$T/outside.log"
 succeeded "a daemon: stays behind outside"

@@ -16,6 +16,9 @@ outside() {
 		run timeout 30 unshare --mount --uts --ipc --propagation private "$T/attack" "$1"
 	else
 		run timeout 30 "$T/attack" "$1"
+		if [ "$code" = 1 ] && has userns; then
+			run timeout 30 unshare --user --map-root-user --mount --uts --ipc --net "$T/attack" "$1"
+		fi
 	fi
 }
 

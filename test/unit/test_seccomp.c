@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -302,6 +303,13 @@ static const struct row rows[] = {
 	{ SYS_sched_setaffinity, { 0 }, ANY(ALLOW) },
 	{ SYS_prlimit64, { 0 }, ANY(ALLOW) },
 	{ SYS_prlimit64, { 77 }, REFUSED },
+	{ SYS_prlimit64, { 77, RLIMIT_CORE }, REFUSED },
+	{ SYS_prlimit64, { 0, RLIMIT_CORE, 0 }, ANY(ALLOW) },
+	{ SYS_prlimit64, { 0, RLIMIT_CORE, 0x1000 }, ANY(SECCOMP_RET_ERRNO) },
+	{ SYS_prlimit64, { 0, RLIMIT_CORE, HIGH }, ANY(SECCOMP_RET_ERRNO) },
+	{ SYS_prlimit64, { 0, RLIMIT_NOFILE, 0x1000 }, ANY(ALLOW) },
+	{ SYS_setrlimit, { RLIMIT_CORE, 0x1000 }, ANY(SECCOMP_RET_ERRNO) },
+	{ SYS_setrlimit, { RLIMIT_NOFILE, 0x1000 }, ANY(ALLOW) },
 };
 
 static void test_table(void **state)
