@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -61,6 +62,8 @@ struct run {
 	struct pyi_cgroup_usage usage;
 	bool has_usage;
 	bool has_started;
+	bool has_terminal;
+	struct termios terminal; /* of stdin, as the guest found it */
 	uint64_t start_us;
 	struct pyi_result result;
 };
@@ -293,10 +296,25 @@ static int start_guest(struct run *run, int *ret_exec_failed, struct pyi_err *er
 	start.spec_fd = spec_fd;
 	start.report_fd = report_end;
 	start.seccomp = is_command && run->plan->use_seccomp ? &run->seccomp : NULL;
+	run->has_terminal = tcgetattr(STDIN_FILENO, &run->terminal) == 0;
 	run->watch.start_us = pyi_now_us();
 	ret = pyi_sandbox_start(&start, &run->sandbox, ret_exec_failed, err);
 	run->has_started = ret == 0;
 	return ret;
+}
+
+/*
+ * The terminal is the shell's again afterwards: whatever the guest did to it, and however it ended, it gets back the
+ * settings it had. Not from the background, where it is someone else's and the kernel would stop us.
+ */
+static void restore_terminal(const struct run *run)
+{
+	struct termios now;
+
+	if (!run->has_terminal || tcgetpgrp(STDIN_FILENO) != getpgrp() || tcgetattr(STDIN_FILENO, &now) ||
+	    !memcmp(&now, &run->terminal, sizeof(now)))
+		return;
+	(void)tcsetattr(STDIN_FILENO, TCSANOW, &run->terminal);
 }
 
 static int watch_guest(struct run *run, struct pyi_err *err)
@@ -308,6 +326,7 @@ static int watch_guest(struct run *run, struct pyi_err *err)
 	run->watch.sandbox = &run->sandbox;
 	run->watch.cgroup = run->cgroup;
 	ret = pyi_watch_run(&run->watch, err);
+	restore_terminal(run);
 	if (ret)
 		return ret;
 	if (run->cgroup)

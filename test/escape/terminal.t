@@ -11,10 +11,12 @@ import fcntl, os, pty, select, sys, termios, time
 pid, master = pty.fork()
 if pid == 0:
     # A shell's part: it waits for its child, then looks at its input.
+    before = termios.tcgetattr(0)
     child = os.fork()
     if child == 0:
         os.execv(sys.argv[1], sys.argv[1:])
     os.waitpid(child, 0)
+    print("SETTINGS", "the same" if termios.tcgetattr(0) == before else "changed")
     seen = b""
     while select.select([0], [], [], 0.3)[0]:
         seen += os.read(0, 100)
@@ -58,6 +60,23 @@ try:
 except OSError as e:
     print("refused:", e.errno)'
 lacks "$out" "took the terminal" "the foreground of the terminal cannot be taken"
+
+# Settings that would leave the shell without echo, line editing and interrupts.
+settings='
+import os, signal, termios
+t = termios.tcgetattr(0)
+t[3] &= ~(termios.ECHO | termios.ICANON | termios.ISIG)
+termios.tcsetattr(0, termios.TCSANOW, t)
+print("they were set")'
+run "$python" -I pty.py "$python" -I -c "$settings"
+like "$out" "SETTINGS changed" "terminal settings: stay changed outside"
+run "$python" -I pty.py "$PYISOLATE" run -c "$settings"
+like "$out" "they were set" "terminal settings: a guest may change them for itself"
+like "$out" "SETTINGS the same" "terminal settings: the shell gets its own back"
+run "$python" -I pty.py "$PYISOLATE" run --timeout 1s -c "$settings
+while True:
+    pass"
+like "$out" "SETTINGS the same" "terminal settings: after a guest that was killed, too"
 
 # Our own lines carry no control character, whatever a guest or a file is called.
 esc=$(printf '\033')
