@@ -15,17 +15,18 @@ if [ "${1-}" = -C ]; then
 fi
 need_root "building in the build root"
 root=$("$here/root.sh")
-mkdir -p "$root$top" "$root$cache"
 # shellcheck disable=SC2016 # expanded by the inner shell
 exec unshare --mount --propagation private sh -euc '
 	root=$1 top=$2 cache=$3 dir=$4
 	shift 4
+	# first, because the checkout may lie below /tmp
+	mount -t tmpfs tmpfs "$root/tmp"
+	mkdir -p "$root$top" "$root$cache"
 	mount --rbind "$top" "$root$top"
 	mount --bind "$cache" "$root$cache"
 	mount -t proc proc "$root/proc"
 	mount --rbind /dev "$root/dev"
 	mount --rbind /sys "$root/sys"
-	mount -t tmpfs tmpfs "$root/tmp"
 	if [ -e /etc/resolv.conf ]; then
 		cat /etc/resolv.conf >"$root/etc/resolv.conf" 2>/dev/null || :
 	fi
