@@ -101,11 +101,14 @@ if [ -z "$only" ]; then
 		cp "$build/$variant/pyisolate" "$work/$variant/" && cp -R "$build/$variant/helper" "$work/$variant/"
 		chmod -R a+rX "$work/$variant"
 		main=$PYISOLATE
+		main_cpython=$PYI_CPYTHON
+		PYI_CPYTHON=$("$top/vendor/cpython.sh" "${variant%-release}" 2>/dev/null)
 		PYISOLATE=$work/$variant/pyisolate
 		PYI_HELPERS=$work/$variant/helper
 		family "cli-$variant" root "$work"/src/test/cli/*.t
 		PYISOLATE=$main
 		PYI_HELPERS=$work/bin/helper
+		PYI_CPYTHON=$main_cpython
 	done
 	[ -z "$is_root" ] || family escape root "$work"/src/test/escape/*.t
 	family escape-user user "$work"/src/test/escape/*.t
