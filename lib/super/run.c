@@ -309,12 +309,14 @@ static int start_guest(struct run *run, int *ret_exec_failed, struct pyi_err *er
  */
 static void restore_terminal(const struct run *run)
 {
+	const struct termios *was = &run->terminal;
 	struct termios now;
 
-	if (!run->has_terminal || tcgetpgrp(STDIN_FILENO) != getpgrp() || tcgetattr(STDIN_FILENO, &now) ||
-	    !memcmp(&now, &run->terminal, sizeof(now)))
+	if (!run->has_terminal || tcgetpgrp(STDIN_FILENO) != getpgrp() || tcgetattr(STDIN_FILENO, &now))
 		return;
-	(void)tcsetattr(STDIN_FILENO, TCSANOW, &run->terminal);
+	if (now.c_iflag != was->c_iflag || now.c_oflag != was->c_oflag || now.c_cflag != was->c_cflag ||
+	    now.c_lflag != was->c_lflag || memcmp(now.c_cc, was->c_cc, sizeof(now.c_cc)))
+		(void)tcsetattr(STDIN_FILENO, TCSANOW, was);
 }
 
 static int watch_guest(struct run *run, struct pyi_err *err)
