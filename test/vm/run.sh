@@ -3,7 +3,8 @@
 #
 # run.sh WORK TAPDIR [FILE.t...]: boot a virtual machine (QEMU, software emulation) and run the tests in it, as root
 # and as an ordinary user. WORK holds bin/pyisolate, bin/helper, bin/unit and src/test; the results come to TAPDIR.
-# With FILEs (below src/test) only those. PYI_VM_TIMEOUT=1200 seconds bounds it; a panic, a hang or a missing end is a
+# PYI_VM_FULL=1 runs every family; without it an ordinary user's escape
+# attempts are only the C program's. With FILEs (below src/test) only those. PYI_VM_TIMEOUT=1500 seconds bounds it; a panic, a hang or a missing end is a
 # failed test that shows the console's tail.
 #
 # Everything is in the initramfs: a small Debian (vendor/vm.sh), the binary and its helpers, the scripts.
@@ -14,7 +15,7 @@ top=$(dirname "$(dirname "$here")")
 work=$1
 tap=$2
 shift 2
-limit=${PYI_VM_TIMEOUT:-1200}
+limit=${PYI_VM_TIMEOUT:-1500}
 start=$(date +%s)
 
 failed() {
@@ -54,6 +55,7 @@ done
 rm -rf "$tree/opt/src/test/unit" "$tree/opt/src/test/fuzz" "$tree/opt/src/test/conformance"
 {
 	echo "PYI_TEST_TIMEOUT=${PYI_VM_TEST_TIMEOUT:-600}"
+	[ -z "${PYI_VM_FULL-}" ] || echo "families=all"
 	if [ $# -gt 0 ]; then
 		echo "families=chosen"
 		printf 'files="'
@@ -68,11 +70,14 @@ rm -rf "$tree"
 # Without cx16: QEMU 7.2's software emulation of it corrupts flags, and the guest panics.
 : >"$work/vm/console"
 : >"$work/vm/tap"
-timeout -k 5 "$limit" qemu-system-x86_64 -accel tcg,thread=multi -cpu max,-cx16 -smp 2 -m 3072 \
+timeout -k 5 "$limit" qemu-system-x86_64 -accel tcg,thread=multi -cpu max,-cx16 -smp 2 -m 2560 \
 	-kernel "$vm/vmlinuz" -initrd "$work/vm/initrd" \
 	-append "console=ttyS0 quiet panic=-1 oops=panic lsm=landlock,lockdown,yama,apparmor,bpf systemd.unified_cgroup_hierarchy=1" \
 	-display none -no-reboot -nodefaults -serial "file:$work/vm/console" -serial "file:$work/vm/tap" </dev/null \
-	>"$work/vm/qemu.log" 2>&1
+	>"$work/vm/qemu.log" 2>&1 &
+qemu=$!
+trap 'kill $qemu; exit 143' TERM INT
+wait $qemu
 code=$?
 rm -f "$work/vm/initrd"
 tr -d '\r' <"$work/vm/tap" | sed 's/^# FILE /# FILE vm:/' >"$tap/guest.tap"
