@@ -334,6 +334,8 @@ static void emit_leaf(struct build *b, const struct run *run)
 		return ret(b, spec->exec ? soft(EPERM) : SECCOMP_RET_ALLOW);
 	case PYI_SC_NET:
 		return allow_if(b, spec->net_tcp || spec->net_udp);
+	case PYI_SC_LISTEN:
+		return allow_if(b, spec->net_listen);
 	case PYI_SC_LINK:
 		return ret(b, spec->make_links ? SECCOMP_RET_ALLOW : soft(EPERM));
 	case PYI_SC_OWN:

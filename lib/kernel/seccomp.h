@@ -22,6 +22,7 @@ struct pyi_seccomp_spec {
 	bool exec; /* execve and execveat; then no memfd_create, which Landlock cannot keep from exec */
 	bool net_tcp; /* socket(AF_INET or AF_INET6, SOCK_STREAM) and its kin */
 	bool net_udp;
+	bool net_listen; /* some rule allows binding a TCP port: listen(2) without bind(2) takes one unasked */
 	bool kill; /* on_violation kill or panic: forbidden calls end the process with SIGSYS */
 	bool make_links; /* symlink(2): only where Landlock keeps them out of granted directories */
 	bool namespaces; /* the guest has mount and pid namespaces of its own. Without them what Landlock does

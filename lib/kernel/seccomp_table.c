@@ -109,9 +109,9 @@ const struct pyi_sc_row pyi_sc_rows[] = {
 	ARG(setrlimit, RLIMIT, 0), ARG(prlimit64, RLIMIT, 1),
 
 	/* Sockets. */
-	ROW(socket, SOCKET), ROW(connect, NET), ROW(accept, NET), ARG(sendto, SEND, 3),
-	ARG(sendmsg, SEND, 2), ROW(bind, NET), ROW(listen, NET), ROW(socketpair, SOCKETPAIR),
-	ROW(setsockopt, SETSOCKOPT), ROW(accept4, NET), ARG(sendmmsg, SEND, 3),
+	ROW(socket, SOCKET), ROW(connect, NET), ROW(accept, LISTEN), ARG(sendto, SEND, 3),
+	ARG(sendmsg, SEND, 2), ROW(bind, NET), ROW(listen, LISTEN), ROW(socketpair, SOCKETPAIR),
+	ROW(setsockopt, SETSOCKOPT), ROW(accept4, LISTEN), ARG(sendmmsg, SEND, 3),
 
 	/* Programs, processes, and calls that are many calls in one. */
 	ROW(ioctl, IOCTL), ROW(clone, CLONE), ROW(execve, EXEC), ROW(fcntl, FCNTL),

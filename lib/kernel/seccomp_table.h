@@ -13,6 +13,7 @@ enum pyi_sc_class {
 	PYI_SC_EXEC,	/* with spec.exec */
 	PYI_SC_NO_EXEC, /* without spec.exec; else EPERM that never kills */
 	PYI_SC_NET,	/* with spec.net_tcp or net_udp */
+	PYI_SC_LISTEN,	/* with spec.net_listen */
 	PYI_SC_LINK,	/* with spec.make_links */
 	PYI_SC_OWN,	/* with spec.namespaces */
 	PYI_SC_SELF,	/* with spec.namespaces, or when argument `arg` is 0 (the caller itself) */

@@ -370,6 +370,7 @@ int pyi_build_net(struct pyi_build *b, struct pyi_err *err)
 		for (unsigned int j = 0; j < row.n_ranges; j++) {
 			plan->net_tcp |= row.ranges[j].ops_protos & 5;
 			plan->net_udp |= row.ranges[j].ops_protos & 10;
+			plan->net_listen |= row.ranges[j].ops_protos & 4;
 		}
 	}
 	return 0;

@@ -157,7 +157,8 @@ struct pyi_plan {
 	size_t n_net;
 	bool net_tcp; /* some rule allows stream sockets */
 	bool net_udp;
-	bool exec; /* some rule allows exec (always for PYI_GUEST_COMMAND) */
+	bool net_listen; /* some rule allows binding a TCP port */
+	bool exec;	 /* some rule allows exec (always for PYI_GUEST_COMMAND) */
 	bool mdwe;
 	struct pyi_rlimit_row *rlimits;
 	size_t n_rlimits;

@@ -166,6 +166,7 @@ static int build_seccomp(struct run *run, struct pyi_err *err)
 		.exec = run->plan->exec,
 		.net_tcp = run->plan->net_tcp,
 		.net_udp = run->plan->net_udp,
+		.net_listen = run->plan->net_listen,
 		.kill = run->policy->on_violation != PYI_VIOLATION_ERRNO,
 		.make_links = run->plan->use_landlock,
 		.namespaces = run->plan->use_namespaces,

@@ -37,7 +37,12 @@ enum { SPEC_NONE, SPEC_FULL, SPEC_TCP, SPEC_UDP, SPEC_EXEC, SPEC_KILL, SPEC_BARE
 
 static const struct pyi_seccomp_spec specs[N_SPECS] = {
 	[SPEC_NONE] = { .namespaces = true },
-	[SPEC_FULL] = { .exec = true, .net_tcp = true, .net_udp = true, .make_links = true, .namespaces = true },
+	[SPEC_FULL] = { .exec = true,
+			.net_tcp = true,
+			.net_udp = true,
+			.net_listen = true,
+			.make_links = true,
+			.namespaces = true },
 	[SPEC_TCP] = { .net_tcp = true, .namespaces = true },
 	[SPEC_UDP] = { .net_udp = true, .namespaces = true },
 	[SPEC_EXEC] = { .exec = true, .namespaces = true },
@@ -224,7 +229,7 @@ static const struct row rows[] = {
 	{ SYS_socketpair, { AF_UNIX, SOCK_SEQPACKET, 0 }, ANY(ALLOW) },
 	{ SYS_socketpair, { AF_UNIX, SOCK_DGRAM, 0 }, REFUSED },
 	{ SYS_connect, { 0 }, { DENY, ALLOW, ALLOW, ALLOW, DENY, KILL, DENY } },
-	{ SYS_listen, { 0 }, { DENY, ALLOW, ALLOW, ALLOW, DENY, KILL, DENY } },
+	{ SYS_listen, { 0 }, { DENY, ALLOW, DENY, DENY, DENY, KILL, DENY } },
 	{ SYS_sendto, { 3, 0, 0, MSG_NOSIGNAL }, ANY(ALLOW) },
 	{ SYS_sendto, { 3, 0, 0, MSG_FASTOPEN }, REFUSED },
 	{ SYS_sendmsg, { 3, 0, MSG_FASTOPEN }, REFUSED },
@@ -383,7 +388,7 @@ static void test_short(void **state)
 static void test_all_specs(void **state)
 {
 	(void)state;
-	for (unsigned int bits = 0; bits < 64; bits++) {
+	for (unsigned int bits = 0; bits < 128; bits++) {
 		struct pyi_seccomp_spec spec = {
 			.exec = bits & 1,
 			.net_tcp = bits & 2,
@@ -391,6 +396,7 @@ static void test_all_specs(void **state)
 			.kill = bits & 8,
 			.make_links = bits & 16,
 			.namespaces = bits & 32,
+			.net_listen = bits & 64,
 		};
 		struct pyi_seccomp f;
 		struct pyi_err err = { 0 };
