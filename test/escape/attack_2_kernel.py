@@ -326,6 +326,18 @@ def listen_unbound():
     return "listening on %d" % s.getsockname()[1]
 
 
+def serve_unbound():
+    """The same, and see whether anyone gets through. The port is printed first."""
+    s = socket.socket()
+    s.listen()
+    print("port", s.getsockname()[1], flush=True)
+    s.settimeout(2)
+    try:
+        return "met %s" % s.accept()[1][0]
+    except TimeoutError:
+        raise Refused("nobody came") from None
+
+
 def unix_connect():
     s = socket.socket(socket.AF_UNIX)
     name = sys.argv[2]
