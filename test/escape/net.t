@@ -124,7 +124,7 @@ if has root && has bpf-cgroup; then
 	meet_listener() {	# COMMAND...: starts it and connects to the port it says
 		"$@" >listener.out 2>&1 &
 		listener=$!
-		wait_for 10 grep -q '^port' listener.out
+		wait_for 10 grep -Eq '^(port|refused)' listener.out
 		"$python" -I -c 'import socket, sys
 socket.create_connection(("127.0.0.1", int(sys.argv[1])), 1)' "$(sed -n 's/^port //p' listener.out)" 2>/dev/null
 		wait $listener
