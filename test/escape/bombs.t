@@ -4,7 +4,7 @@
 # Using up what all share: processes, memory, output, /tmp, descriptors, time. Each twin outside shows that nothing but
 # the sandbox limits it; those outside are small.
 . "${0%/*}/../cli/lib.sh"
-. "${0%/*}/twin.sh"
+. "$TESTS/escape/twin.sh"
 
 # quickly SECONDS WHAT: the last run took no longer.
 timed() {

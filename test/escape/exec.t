@@ -3,7 +3,7 @@
 #
 # Programs that were not granted: the loader, copies, written code, our own binary.
 . "${0%/*}/../cli/lib.sh"
-. "${0%/*}/twin.sh"
+. "$TESTS/escape/twin.sh"
 
 mkdir out in
 chmod 0777 in

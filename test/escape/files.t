@@ -3,7 +3,7 @@
 #
 # Files that were not granted, or granted for reading only, by every road that Python offers.
 . "${0%/*}/../cli/lib.sh"
-. "${0%/*}/twin.sh"
+. "$TESTS/escape/twin.sh"
 
 mkdir -p granted/inner granted/private other twin
 echo "the public text" >granted/file

@@ -4,7 +4,7 @@
 # Two sandboxes that run at the same time try to meet: one leaves something, the other looks for it. Outside, the same
 # two find each other.
 . "${0%/*}/../cli/lib.sh"
-. "${0%/*}/twin.sh"
+. "$TESTS/escape/twin.sh"
 
 # meet WHAT PUT GET WANT
 meet() {

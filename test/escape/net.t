@@ -5,7 +5,7 @@
 #
 # Sockets: kinds that no rule can see, addresses that no rule names, and ways round connect(2).
 . "${0%/*}/../cli/lib.sh"
-. "${0%/*}/twin.sh"
+. "$TESTS/escape/twin.sh"
 
 kind='^refused: (EPERM|EACCES|EAFNOSUPPORT|EPROTONOSUPPORT|ENOSYS)$'
 

@@ -3,7 +3,7 @@
 #
 # What a guest leaves in a directory it may write, for something outside to run, follow or load later.
 . "${0%/*}/../cli/lib.sh"
-. "${0%/*}/twin.sh"
+. "$TESTS/escape/twin.sh"
 
 for how in open creat openat2 mkdir mknod mknodat chmod fchmod fchmodat fchmodat2 sgid high-bits; do
 	rm -rf out in

@@ -3,7 +3,7 @@
 #
 # Other processes, what they left open, and what is left of us.
 . "${0%/*}/../cli/lib.sh"
-. "${0%/*}/twin.sh"
+. "$TESTS/escape/twin.sh"
 
 gone='^refused: (ESRCH|EPERM|ENOSYS)$'
 

@@ -4,7 +4,7 @@
 # What Python alone offers: the object graph, forged objects, import tricks. Whoever uses them owns the interpreter, and
 # has gained nothing: the walls are the kernel's.
 . "${0%/*}/../cli/lib.sh"
-. "${0%/*}/twin.sh"
+. "$TESTS/escape/twin.sh"
 
 mkdir out in
 chmod 0777 in

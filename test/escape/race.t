@@ -4,7 +4,7 @@
 # Someone swaps what a grant names while sandboxes start: the leaf for a symlink to a secret, the parent for a symlink
 # to another directory, a symlink's target. Whatever the guest then sees, it is never the secret's content.
 . "${0%/*}/../cli/lib.sh"
-. "${0%/*}/twin.sh"
+. "$TESTS/escape/twin.sh"
 
 rounds=${PYI_RACE_ROUNDS:-60}
 mkdir secret

@@ -3,7 +3,7 @@
 #
 # System calls that lead out of a sandbox, made by Python with ctypes and raw numbers.
 . "${0%/*}/../cli/lib.sh"
-. "${0%/*}/twin.sh"
+. "$TESTS/escape/twin.sh"
 
 sleep 300 &
 victim=$!

@@ -3,7 +3,7 @@
 #
 # The terminal that is the shell's again afterwards: typing into it, and what our own lines may carry.
 . "${0%/*}/../cli/lib.sh"
-. "${0%/*}/twin.sh"
+. "$TESTS/escape/twin.sh"
 
 # pty COMMAND...: runs it on a terminal of its own, then prints what was typed into that terminal meanwhile.
 cat >pty.py <<'END'
