@@ -173,6 +173,16 @@ static bool is_denial(const struct pyi_plan *plan, const struct pyi_report_msg *
 	return msg->errnum != ENOENT || exists_outside(path, *ret_access == PYI_WRITE);
 }
 
+/* "policy.yml:7", or the flag. */
+static char *format_origin(const struct pyi_origin *from, char *buf, size_t size)
+{
+	if (from->line)
+		snprintf(buf, size, "%s:%u", from->file, from->line);
+	else
+		snprintf(buf, size, "%s", from->file);
+	return buf;
+}
+
 static void add_fs_denial(const struct pyi_plan *plan, const struct pyi_report_msg *msg,
 			  struct pyi_result *result)
 {
@@ -186,11 +196,7 @@ static void add_fs_denial(const struct pyi_plan *plan, const struct pyi_report_m
 	denial.op = (char *)(access == PYI_WRITE ? "write" : access == PYI_EXEC ? "exec" : "open");
 	if (rule) {
 		snprintf(rule_text, sizeof(rule_text), "fs: deny %s", rule->path);
-		if (rule->from.line)
-			snprintf(origin, sizeof(origin), "%s:%u", rule->from.file, rule->from.line);
-		else
-			snprintf(origin, sizeof(origin), "%s", rule->from.file);
-		denial.file = origin;
+		denial.file = format_origin(&rule->from, origin, sizeof(origin));
 	} else {
 		snprintf(rule_text, sizeof(rule_text), "fs: default");
 	}
@@ -257,11 +263,7 @@ static void add_net_denial(const struct pyi_outcome_input *input, const struct p
 	if (rule) {
 		snprintf(rule_text, sizeof(rule_text), "net: %s %s",
 			 rule->verdict == PYI_WARN ? "warn" : "deny", rule->text);
-		if (rule->from.line)
-			snprintf(origin, sizeof(origin), "%s:%u", rule->from.file, rule->from.line);
-		else
-			snprintf(origin, sizeof(origin), "%s", rule->from.file);
-		denial.file = origin;
+		denial.file = format_origin(&rule->from, origin, sizeof(origin));
 	} else {
 		snprintf(rule_text, sizeof(rule_text), "net: default");
 	}
