@@ -3,9 +3,9 @@
 #
 # run.sh WORK TAPDIR [FILE.t...]: boot a virtual machine (QEMU, software emulation) and run the tests in it, as root
 # and as an ordinary user. WORK holds bin/pyisolate, bin/helper, bin/unit and src/test; the results come to TAPDIR.
-# PYI_VM_FULL=1 runs every family; without it an ordinary user's escape
-# attempts are only the C program's. With FILEs (below src/test) only those. PYI_VM_TIMEOUT=1500 seconds bounds it; a panic, a hang or a missing end is a
-# failed test that shows the console's tail.
+# PYI_VM_FULL=1 runs every family; without it an ordinary user's escape attempts are only the C program's. With FILEs
+# (below src/test) only those. PYI_VM_TIMEOUT=2700 seconds bounds it; a panic, a hang or a missing end is a failed test
+# that shows the console's tail.
 #
 # Everything is in the initramfs: a small Debian (vendor/vm.sh), the binary and its helpers, the scripts.
 set -u
@@ -15,7 +15,7 @@ top=$(dirname "$(dirname "$here")")
 work=$1
 tap=$2
 shift 2
-limit=${PYI_VM_TIMEOUT:-1500}
+limit=${PYI_VM_TIMEOUT:-2700}
 start=$(date +%s)
 
 failed() {
