@@ -124,16 +124,16 @@ if has root && has bpf-cgroup; then
 	meet_listener() {	# COMMAND...: starts it and connects to the port it says
 		"$@" >listener.out 2>&1 &
 		listener=$!
-		wait_for 10 grep -Eq '^(port|refused)' listener.out
+		wait_for 30 grep -Eq '^(port|refused)' listener.out
 		"$python" -I -c 'import socket, sys
-socket.create_connection(("127.0.0.1", int(sys.argv[1])), 1)' "$(sed -n 's/^port //p' listener.out)" 2>/dev/null
+socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)' "$(sed -n 's/^port //p' listener.out)" 2>/dev/null
 		wait $listener
 		out=$(cat listener.out)
 	}
 	meet_listener "$python" -I "$attack" serve-unbound
 	like "$out" "^succeeded: met" "listening without binding: works outside"
 	# shellcheck disable=SC2086 # a list
-	meet_listener "$PYISOLATE" run --timeout 20s $rule "$attack" serve-unbound
+	meet_listener "$PYISOLATE" run --timeout 60s $rule "$attack" serve-unbound
 	like "$out" "^refused: (nobody came|EPERM|EACCES)" "listening without binding, with a rule to connect: nobody gets through"
 	quiet "none of that arrived"
 
