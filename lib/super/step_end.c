@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* From the start of the guest to the result record; see steps.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/util.h"
+#include "super/outcome.h"
+#include "super/steps.h"
+
+/*
+ * The terminal is the shell's again afterwards: whatever the guest did to it, and however it ended, it gets back the
+ * settings it had. Not from the background, where it is someone else's and the kernel would stop us.
+ */
+static void restore_terminal(const struct pyi_run *run)
+{
+	const struct termios *was = &run->terminal;
+	struct termios now;
+
+	if (!run->has_terminal || tcgetpgrp(STDIN_FILENO) != getpgrp() || tcgetattr(STDIN_FILENO, &now))
+		return;
+	if (now.c_iflag != was->c_iflag || now.c_oflag != was->c_oflag || now.c_cflag != was->c_cflag ||
+	    now.c_lflag != was->c_lflag || memcmp(now.c_cc, was->c_cc, sizeof(now.c_cc)))
+		(void)tcsetattr(STDIN_FILENO, TCSANOW, was);
+}
+
+int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
+{
+	const struct pyi_report_msg *failure = &run->watch.setup_error;
+	int ret;
+
+	run->watch.plan = run->plan;
+	run->watch.sandbox = &run->sandbox;
+	run->watch.cgroup = run->cgroup;
+	ret = pyi_watch_run(&run->watch, err);
+	restore_terminal(run);
+	if (ret)
+		return ret;
+	if (run->cgroup)
+		run->has_usage = pyi_cgroup_usage(run->cgroup, &run->usage) == 0;
+	if (run->bpf && run->cgroup) {
+		ret = pyi_bpf_events(run->bpf, pyi_cgroup_id(run->cgroup), run->events,
+				     PYI_RUN_EVENTS_MAX, &run->n_events, &run->events_total, err);
+		if (ret)
+			return ret;
+	}
+	if (run->watch.has_setup_error)
+		return pyi_err_set(err, failure->errnum, "cannot start Python: %s", failure->path);
+	if (run->options->guest == PYI_GUEST_PYTHON && !run->watch.is_ready &&
+	    !run->watch.was_killed && !(run->has_usage && run->usage.oom_kills))
+		return pyi_err_set(err, EPROTO, "Python ended before it was ready (%s %d)",
+				   WIFSIGNALED(run->watch.wait_status) ? "signal" : "exit code",
+				   WIFSIGNALED(run->watch.wait_status)
+					   ? WTERMSIG(run->watch.wait_status)
+					   : WEXITSTATUS(run->watch.wait_status));
+	return 0;
+}
+
+/* What the end was: reason, exit code, denials, and the lines that explain it. */
+void pyi_step_outcome(struct pyi_run *run)
+{
+	struct pyi_outcome_input input = {
+		.plan = run->plan,
+		.watch = &run->watch,
+		.usage = run->has_usage ? &run->usage : NULL,
+		.script_dir = run->source.script_dir,
+		.events = run->events,
+		.n_events = run->n_events,
+		.events_total = run->events_total,
+	};
+
+	pyi_outcome_decide(&input, &run->result);
+	pyi_outcome_explain(&input, &run->result);
+}
+
+void pyi_step_fill_result(struct pyi_run *run)
+{
+	struct pyi_result *result = &run->result;
+	size_t i;
+
+	result->generation = 1;
+	if (run->policy) {
+		for (i = 0; i < sizeof(run->policy->digest); i++)
+			snprintf(result->policy_digest + 2 * i, 3, "%02x", run->policy->digest[i]);
+	}
+	if (run->plan) {
+		result->mode = pyi_mode_name(run->plan->mode);
+		memcpy(result->layers, run->plan->layers, sizeof(result->layers));
+	}
+	result->wall_us = pyi_now_us() - run->start_us;
+}
+
+int pyi_step_write_result(struct pyi_run *run, struct pyi_err *err)
+{
+	const struct pyi_run_options *options = run->options;
+	_cleanup_buf struct pyi_buf out = PYI_BUF_INIT;
+	int ret = 0;
+
+	if (!options->result_path && options->result_fd < 0)
+		return 0;
+	pyi_result_print_json(&run->result, &out);
+	if (out.failed)
+		return pyi_err_nomem(err);
+	if (options->result_path)
+		ret = pyi_replace_file(options->result_path, out.data, out.len, err);
+	if (!ret && options->result_fd >= 0) {
+		ret = pyi_write_all(options->result_fd, out.data, out.len);
+		if (ret)
+			return pyi_err_sys(err, -ret, "cannot write the result to descriptor %d",
+					   options->result_fd);
+	}
+	return ret;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* From the options to the plan; see steps.h. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "kernel/probe.h"
+#include "super/steps.h"
+
+/* Ids of guests started by root: one per supervisor, so that no two live sandboxes share one. */
+enum { GUEST_UID_BASE = 0x70000000, GUEST_UID_SPAN = 0x400000 };
+
+static void log_plan(const struct pyi_run *run)
+{
+	size_t i;
+
+	for (i = 0; i < run->policy->n_notes; i++)
+		pyi_log_verbose("%s", run->policy->notes[i]);
+	for (i = 0; i < run->plan->n_warnings; i++)
+		pyi_log_verbose("%s", run->plan->warnings[i]);
+}
+
+int pyi_step_plan(struct pyi_run *run, struct pyi_err *err)
+{
+	const struct pyi_run_options *options = run->options;
+	bool is_command = options->guest == PYI_GUEST_COMMAND;
+	_cleanup_free char *cwd = getcwd(NULL, 0);
+	struct pyi_plan_options plan_options = {
+		.mode = options->mode,
+		.guest = options->guest,
+		.required_layers = options->required_layers,
+		.has_user = options->has_user,
+		.uid = options->uid,
+		.gid = options->gid,
+		.default_uid = GUEST_UID_BASE + (uid_t)getpid() % GUEST_UID_SPAN,
+		.cwd = options->cwd,
+		.invoker_cwd = cwd ? cwd : "/",
+		.environ = (const char *const *)environ,
+		.home = getenv("HOME"),
+	};
+	int ret;
+
+	ret = pyi_policy_load(options->policy, options->flags, options->n_flags, &run->policy, NULL,
+			      err);
+	if (ret)
+		return ret;
+	pyi_probe_run(&run->facts);
+	ret = pyi_resolve_paths(run->policy, is_command ? pyi_command_runtime_paths : NULL,
+				run->facts.is_root, &run->grants, err);
+	if (!ret)
+		ret = pyi_resolve_names(run->policy, &run->names, err);
+	if (!ret)
+		ret = pyi_plan_build(run->policy, &plan_options, &run->facts, &run->grants,
+				     &run->names, &run->plan, err);
+	if (!ret)
+		log_plan(run);
+	return ret;
+}
+
+int pyi_step_print(struct pyi_run *run, struct pyi_err *err)
+{
+	_cleanup_buf struct pyi_buf out = PYI_BUF_INIT;
+	int ret;
+
+	if (run->options->json)
+		pyi_plan_print_json(run->plan, &out);
+	else
+		pyi_plan_print(run->plan, &out);
+	if (out.failed)
+		return pyi_err_nomem(err);
+	ret = pyi_write_all(STDOUT_FILENO, out.data, out.len);
+	return ret ? pyi_err_sys(err, -ret, "cannot write the plan") : 0;
+}

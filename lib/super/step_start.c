@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* The sandbox's groups, and its start; see steps.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "super/steps.h"
+
+/* The cgroup, and the BPF rows that are keyed by it: there before the first process of the sandbox is. */
+int pyi_step_groups(struct pyi_run *run, struct pyi_err *err)
+{
+	int ret;
+
+	if (run->plan->use_bpf_cgroup) {
+		ret = pyi_bpf_open(&run->facts, &run->bpf, err);
+		if (ret)
+			return ret;
+	}
+	if (!run->plan->use_cgroup)
+		return 0;
+	(void)pyi_cgroup_sweep(&run->facts);
+	if (run->bpf)
+		(void)pyi_bpf_sweep(run->bpf);
+	ret = pyi_cgroup_new(&run->facts, &run->plan->limits, &run->cgroup, err);
+	if (!ret && run->bpf)
+		ret = pyi_bpf_assign(run->bpf, pyi_cgroup_id(run->cgroup), run->plan, err);
+	return ret;
+}
+
+static int build_seccomp(struct pyi_run *run, struct pyi_err *err)
+{
+	struct pyi_seccomp_spec spec = {
+		.exec = run->plan->exec,
+		.net_tcp = run->plan->net_tcp,
+		.net_udp = run->plan->net_udp,
+		.net_listen = run->plan->net_listen,
+		.kill = run->policy->on_violation != PYI_VIOLATION_ERRNO,
+		.make_links = run->plan->use_landlock,
+		.namespaces = run->plan->use_namespaces,
+	};
+
+	return run->plan->use_seccomp ? pyi_seccomp_build(&spec, &run->seccomp, err) : 0;
+}
+
+static int write_spec(struct pyi_run *run, int *ret_fd, struct pyi_err *err)
+{
+	const struct pyi_run_options *options = run->options;
+	struct pyi_guest_spec spec = {
+		.source = options->source,
+		.name = options->target,
+		.path0 = run->source.path0,
+		.text = pyi_buf_str(&run->source.text),
+		.text_len = run->source.text.len,
+		.args = options->args,
+		.n_args = options->n_args,
+		.imports = run->policy->has_imports ? (const char *const *)run->policy->imports : NULL,
+		.n_imports = run->policy->n_imports,
+		.report_oserrors = pyi_log_get_level() >= PYI_LOG_VERBOSE || options->result_path ||
+				   options->result_fd >= 0,
+		.mdwe = run->plan->mdwe,
+		.seccomp = run->plan->use_seccomp ? &run->seccomp : NULL,
+	};
+
+	if (options->source == PYI_SOURCE_CODE)
+		spec.name = "-c";
+	else if (options->source == PYI_SOURCE_STDIN)
+		spec.name = "-";
+	else if (options->source == PYI_SOURCE_MODULE)
+		spec.text = NULL;
+	return pyi_guest_spec_write(&spec, ret_fd, err);
+}
+
+/* Signals that belong to the guest wait in the signalfd instead of ending us. */
+static int catch_signals(struct pyi_run *run, struct pyi_err *err)
+{
+	static const int forwarded[] = { SIGHUP,  SIGINT,   SIGQUIT, SIGTERM, SIGUSR1,
+					 SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP };
+	sigset_t set;
+	size_t i;
+
+	sigemptyset(&set);
+	for (i = 0; i < PYI_ARRAY_SIZE(forwarded); i++)
+		sigaddset(&set, forwarded[i]);
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		return pyi_err_sys(err, errno, "cannot block signals");
+	run->watch.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (run->watch.signal_fd < 0)
+		return pyi_err_sys(err, errno, "cannot make a signalfd");
+	/* A closed reader of our output is an error to see, not an end to us. */
+	signal(SIGPIPE, SIG_IGN);
+	return 0;
+}
+
+/* main() puts an O_PATH descriptor where one of 0, 1, 2 was closed: the guest gets it closed too. */
+static int inherited(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags < 0 || (flags & O_PATH) ? -1 : fd;
+}
+
+/* The guest's stdout and stderr: ours, or pipes where the output is counted. */
+static int make_output(struct pyi_run *run, int *ret_stdio, int write_ends[2], struct pyi_err *err)
+{
+	int which;
+
+	for (which = 0; which < 2; which++) {
+		int ends[2];
+
+		ret_stdio[1 + which] = inherited(1 + which);
+		if (!run->plan->limits.output_bytes || ret_stdio[1 + which] < 0)
+			continue;
+		if (pipe2(ends, O_CLOEXEC))
+			return pyi_err_sys(err, errno, "cannot make a pipe for the guest's output");
+		run->watch.out_fds[which] = ends[0];
+		write_ends[which] = ends[1];
+		ret_stdio[1 + which] = ends[1];
+		if (fcntl(ends[0], F_SETFL, O_NONBLOCK))
+			return pyi_err_sys(err, errno, "cannot set up the guest's output");
+	}
+	return 0;
+}
+
+int pyi_step_start(struct pyi_run *run, int *ret_exec_failed, struct pyi_err *err)
+{
+	bool is_command = run->options->guest == PYI_GUEST_COMMAND;
+	_cleanup_fd int spec_fd = -1;
+	_cleanup_fd int report_end = -1;
+	_cleanup_fd int out_end = -1;
+	_cleanup_fd int err_end = -1;
+	int write_ends[2] = { -1, -1 };
+	struct pyi_sandbox_start start = {
+		.plan = run->plan,
+		.cgroup = run->cgroup,
+		.landlock_abi = run->facts.landlock_abi,
+		.argv = is_command ? run->options->args : NULL,
+		.owner_uid = run->facts.uid,
+		.owner_gid = run->facts.gid,
+	};
+	int ret;
+
+	start.stdio[0] = inherited(0);
+	ret = make_output(run, start.stdio, write_ends, err);
+	out_end = write_ends[0];
+	err_end = write_ends[1];
+	if (!ret)
+		ret = build_seccomp(run, err);
+	if (!ret && !is_command) {
+		int ends[2];
+
+		ret = write_spec(run, &spec_fd, err);
+		/* packet mode: one record per read, whatever the guest writes */
+		if (!ret && pipe2(ends, O_CLOEXEC | O_DIRECT | O_NONBLOCK))
+			ret = pyi_err_sys(err, errno, "cannot make the report pipe");
+		if (!ret) {
+			run->watch.report_fd = ends[0];
+			report_end = ends[1];
+		}
+	}
+	if (!ret)
+		ret = catch_signals(run, err);
+	if (ret)
+		return ret;
+	start.spec_fd = spec_fd;
+	start.report_fd = report_end;
+	start.seccomp = is_command && run->plan->use_seccomp ? &run->seccomp : NULL;
+	run->has_terminal = tcgetattr(STDIN_FILENO, &run->terminal) == 0;
+	run->watch.start_us = pyi_now_us();
+	ret = pyi_sandbox_start(&start, &run->sandbox, ret_exec_failed, err);
+	run->has_started = ret == 0;
+	return ret;
+}

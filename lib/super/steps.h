@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The steps of one run, in their order; run.c walks them. Each keeps what it made in struct pyi_run, and run_release()
+ * of run.c takes all of it back, in reverse order, on every path.
+ */
+#ifndef PYI_SUPER_STEPS_H
+#define PYI_SUPER_STEPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <termios.h>
+
+#include "kernel/bpf.h"
+#include "kernel/cgroup.h"
+#include "kernel/resolve.h"
+#include "kernel/sandbox.h"
+#include "kernel/seccomp.h"
+#include "plan/facts.h"
+#include "plan/grants.h"
+#include "report/result.h"
+#include "super/run.h"
+#include "super/source.h"
+#include "super/watch.h"
+
+enum { PYI_RUN_EVENTS_MAX = PYI_DENIALS_KEPT };
+
+struct pyi_run {
+	const struct pyi_run_options *options;
+	struct pyi_policy *policy;
+	struct pyi_facts facts;
+	struct pyi_grants grants;
+	struct pyi_names names;
+	struct pyi_plan *plan;
+	struct pyi_source source;
+	struct pyi_cgroup *cgroup;
+	struct pyi_bpf *bpf;
+	struct pyi_seccomp seccomp;
+	struct pyi_watch watch;
+	struct pyi_sandbox sandbox;
+	struct pyi_bpf_event events[PYI_RUN_EVENTS_MAX];
+	size_t n_events;
+	uint64_t events_total;
+	struct pyi_cgroup_usage usage;
+	bool has_usage;
+	bool has_started;
+	bool has_terminal;
+	struct termios terminal; /* of stdin, as the guest found it */
+	uint64_t start_us;
+	struct pyi_result result;
+};
+
+/* Policy, facts and grants become the plan (step_plan.c). */
+int pyi_step_plan(struct pyi_run *run, struct pyi_err *err);
+int pyi_step_print(struct pyi_run *run, struct pyi_err *err);
+
+/* The cgroup and its BPF rows, then the processes (step_start.c). */
+int pyi_step_groups(struct pyi_run *run, struct pyi_err *err);
+int pyi_step_start(struct pyi_run *run, int *ret_exec_failed, struct pyi_err *err);
+
+/* From the start to the end of the guest, and what is said of it (step_end.c). */
+int pyi_step_watch(struct pyi_run *run, struct pyi_err *err);
+void pyi_step_outcome(struct pyi_run *run);
+void pyi_step_fill_result(struct pyi_run *run);
+int pyi_step_write_result(struct pyi_run *run, struct pyi_err *err);
+
+#endif
