@@ -23,7 +23,6 @@ is_root=
 
 if [ -n "$is_root" ]; then
 	install_on_host perl util-linux cpio strace || exit 1
-	[ -n "${PYI_NO_VM-}" ] || install_on_host qemu-system-x86 || exit 1
 	id $user >/dev/null 2>&1 ||
 		useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin $user || exit 1
 fi

@@ -8,6 +8,9 @@
 #				strace) and the few kernel modules that tests use. More archives may be appended to it.
 #	busybox			the static one of the build root
 #	version			the kernel package's name
+#	qemu			runs trixie's qemu-system-x86_64 from the tree beside it. An older one, such as Debian 12's 7.2, emulates
+#				two CPUs with errors: a CPU can execute a stale instruction after the other has patched the kernel's
+#				text, and the guest panics (an invalid opcode at a static branch); it is also half as fast.
 #
 # From the mirror that the host's apt is configured with. Cached by this recipe's hash and the root's; delete the
 # directory to take newer packages. Needs root (the tree has owners and modes).
@@ -30,7 +33,7 @@ exec 9>"$cache/vm.lock"
 flock 9
 if [ ! -e "$out/.complete" ]; then
 	install_on_host mmdebstrap
-	say "making the test machine in $out (about half a minute)"
+	say "making the test machine in $out (about a minute)"
 	rm -rf "$out" "$out.part"
 	mkdir -p "$out.part"
 	mmdebstrap --quiet --variant=essential --mode=root --architectures=amd64 \
@@ -79,6 +82,18 @@ if [ ! -e "$out/.complete" ]; then
 		find . | busybox cpio -o -H newc >"$out/base.cpio" 2>/dev/null
 	' sh "$out.part" "$modules" >&2
 	rm -rf "$out.part/tree"
+	mmdebstrap --quiet --variant=extract --mode=root --architectures=amd64 \
+		--aptopt='APT::Install-Recommends "false"' --dpkgopt='path-exclude=/usr/share/doc/*' \
+		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+		--include=qemu-system-x86 trixie "$out.part/qemu-tree" - <"$root/etc/apt/sources.list" >&2
+	rm -rf "$out.part/qemu-tree/var" "$out.part/qemu-tree/dev"
+	cat >"$out.part/qemu" <<-'END'
+		#!/bin/sh
+		usr=$(dirname "$0")/qemu-tree/usr
+		exec "$usr/lib64/ld-linux-x86-64.so.2" --library-path "$usr/lib/x86_64-linux-gnu" \
+			"$usr/bin/qemu-system-x86_64" -L "$usr/share/qemu" -L "$usr/share/seabios" "$@"
+	END
+	chmod +x "$out.part/qemu"
 	chmod -R a+rX "$out.part"
 	touch "$out.part/.complete"
 	mv "$out.part" "$out"

@@ -29,7 +29,6 @@ failed() {
 }
 
 vm=$("$top/vendor/vm.sh") || failed "no kernel to boot"
-command -v qemu-system-x86_64 >/dev/null || failed "no qemu-system-x86_64 here"
 
 tree=$work/vm/tree
 loader=$("$top/vendor/root.sh")/lib64/ld-linux-x86-64.so.2
@@ -67,10 +66,9 @@ rm -rf "$tree/opt/src/test/unit" "$tree/opt/src/test/fuzz" "$tree/opt/src/test/c
 	failed "no initramfs"
 rm -rf "$tree"
 
-# Without cx16: QEMU 7.2's software emulation of it corrupts flags, and the guest panics.
 : >"$work/vm/console"
 : >"$work/vm/tap"
-timeout -k 5 "$limit" qemu-system-x86_64 -accel tcg,thread=multi -cpu max,-cx16 -smp 2 -m 2560 \
+timeout -k 5 "$limit" "$vm/qemu" -accel tcg,thread=multi -cpu max -smp 2 -m 2560 \
 	-kernel "$vm/vmlinuz" -initrd "$work/vm/initrd" \
 	-append "console=ttyS0 quiet panic=-1 oops=panic lsm=landlock,lockdown,yama,apparmor,bpf systemd.unified_cgroup_hierarchy=1" \
 	-display none -no-reboot -nodefaults -serial "file:$work/vm/console" -serial "file:$work/vm/tap" </dev/null \
