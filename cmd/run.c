@@ -3,13 +3,27 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/timing.h"
 #include "base/util.h"
 #include "cmd/commands.h"
 #include "cmd/run_options.h"
 #include "report/result.h"
 #include "super/run.h"
 
-static const struct pyi_option run_options[] = { PYI_RUN_OPTIONS, { 0 } };
+enum { RUN_TIMINGS = PYI_RUN_N_IDS };
+
+static const struct pyi_option run_options[] = {
+	PYI_RUN_OPTIONS,
+	PYI_RUN_OPTION("timings", 0, NULL, RUN_TIMINGS, "say on stderr where the time went"),
+	{ 0 },
+};
+
+/* --timings, the only option of our own. */
+static int start_timings(const struct pyi_option *option, const char *value, void *arg)
+{
+	pyi_timing_start();
+	return 0;
+}
 
 static int run_command(int argc, char **argv)
 {
@@ -21,7 +35,8 @@ static int run_command(int argc, char **argv)
 		pyi_log_error("out of memory");
 		return PYI_EXIT_FAILURE;
 	}
-	ret = pyi_run_options_parse("run", run_options, argc, argv, flags, &options, NULL, NULL);
+	ret = pyi_run_options_parse("run", run_options, argc, argv, flags, &options, start_timings,
+				    NULL);
 	if (ret < 0) {
 		pyi_command_print_help(&pyi_command_run);
 		return 0;

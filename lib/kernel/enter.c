@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/fault.h"
 #include "base/io.h"
+#include "base/timing.h"
 #include "base/util.h"
 #include "kernel/init.h"
 #include "kernel/landlock.h"
@@ -198,16 +199,20 @@ _Noreturn void pyi_enter_guest(const struct pyi_init *init, int exec_fd, int gat
 	ret = order_fds(&fds, &err);
 	if (ret)
 		fail(fail_fd, PYI_STATUS_ERROR, &err);
+	pyi_timing_mark(PYI_TIMING_GUEST, "descriptors");
 	ret = lock_down(init, &fds, &err);
 	if (ret)
 		fail(fds.fail, PYI_STATUS_ERROR, &err);
+	pyi_timing_mark(PYI_TIMING_GUEST, "lock-down");
 	wait_for_gate(fds.gate);
+	pyi_timing_mark(PYI_TIMING_GUEST, "gate");
 	pyi_lockdown_signals();
 	if (start->seccomp) {
 		ret = pyi_seccomp_install(start->seccomp->insns, start->seccomp->n, &err);
 		if (ret)
 			fail(fds.fail, PYI_STATUS_ERROR, &err);
 	}
+	pyi_timing_mark(PYI_TIMING_GUEST, "signals, seccomp");
 	if (fds.exec < 0) {
 		ret = PYI_FAULT(154, ENOMEM) ? errno : exec_command(start->argv, start->plan->env);
 		pyi_err_sys(&err, ret, "cannot execute '%s'", start->argv[0]);

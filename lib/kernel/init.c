@@ -27,6 +27,7 @@
 #include "base/err.h"
 #include "base/fault.h"
 #include "base/io.h"
+#include "base/timing.h"
 #include "base/util.h"
 #include "kernel/cgroup.h"
 #include "kernel/lockdown.h"
@@ -42,6 +43,11 @@
 #define DEATH_SIGNAL SIGRTMAX
 
 static const char host_name[] = "pyisolate";
+
+static void mark(const char *stage)
+{
+	pyi_timing_mark(PYI_TIMING_INIT, stage);
+}
 
 struct state {
 	const struct pyi_init *init;
@@ -151,9 +157,11 @@ static int prepare(struct state *state, int *ret_exec_fd, struct pyi_err *err)
 		return ret;
 	if (pyi_read_full(init->go_fd, &byte, 1) != 1)
 		_exit(1); /* the supervisor gave up, and knows why */
+	mark("clone3");
 	ret = cgroup ? pyi_cgroup_enter(cgroup) : 0;
 	if (ret)
 		return pyi_err_sys(err, -ret, "cannot enter the control group");
+	mark("enter cgroup");
 	ret = pyi_lockdown_priority(err);
 	if (ret == 0)
 		ret = close_inherited(init, err);
@@ -169,6 +177,7 @@ static int prepare(struct state *state, int *ret_exec_fd, struct pyi_err *err)
 	ret = open_exec(init, ret_exec_fd, err);
 	if (ret)
 		return ret;
+	mark("descriptors, session");
 	if (state->plan->use_namespaces)
 		return enter_namespaces(state, err);
 	if (PYI_FAULT(114, EINVAL) || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
@@ -272,8 +281,10 @@ static int start_guest(struct state *state, int exec_fd)
 		pyi_err_sys(&err, errno, "cannot fork the guest");
 		fail(state, &err);
 	}
+	mark("fork");
 	if (drop_fds(state, gate[1], fate[0], &err) || lock_down(state, &err))
 		fail(state, &err);
+	mark("lock-down");
 	/* EPIPE (its signal is blocked): the guest has failed before the gate, and has said why. */
 	if ((PYI_FAULT(119, EIO) || write(gate[1], "", 1) != 1) && errno != EPIPE) {
 		pyi_err_sys(&err, errno, "cannot open the gate for the guest");
@@ -292,6 +303,7 @@ static void report_start(const struct state *state, int fate_fd)
 		pyi_init_send(state->status_fd, &msg);
 		_exit(1);
 	}
+	mark("guest's exec");
 	msg = (struct pyi_status_msg){ .type = PYI_STATUS_STARTED, .pid = state->guest };
 	pyi_init_send(state->status_fd, &msg);
 }
@@ -429,6 +441,7 @@ _Noreturn void pyi_init_main(const struct pyi_init *init)
 	close(init->theirs[1]);
 	if (prepare(&state, &exec_fd, &err))
 		fail(&state, &err);
+	mark("tree");
 	fate_fd = start_guest(&state, exec_fd);
 	report_start(&state, fate_fd);
 	loop(&state);

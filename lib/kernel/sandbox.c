@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/fault.h"
 #include "base/io.h"
+#include "base/timing.h"
 #include "base/util.h"
 #include "kernel/cgroup.h"
 #include "kernel/idmap.h"
@@ -315,10 +316,12 @@ static int run_start(struct starting *starting, struct pyi_sandbox *sandbox, int
 {
 	int ret = prepare(starting, err);
 
+	pyi_timing_mark(PYI_TIMING_SUPERVISOR, "id map, pipes");
 	if (ret == 0)
 		ret = clone_dumpable(starting, sandbox, err);
 	if (ret)
 		return ret;
+	pyi_timing_mark(PYI_TIMING_SUPERVISOR, "clone3");
 	sandbox->status_fd = pyi_take_fd(&starting->status_fd);
 	/* Our copies of init's ends: without them the end of init is an end of file. */
 	pyi_close_fd(&starting->init.go_fd);

@@ -12,8 +12,11 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/timing.h"
 #include "base/util.h"
 #include "super/steps.h"
+
+enum { TIMINGS_MAX = 128 };
 
 static void run_release(struct pyi_run *run)
 {
@@ -34,6 +37,21 @@ static void run_release(struct pyi_run *run)
 	pyi_names_release(&run->names);
 	pyi_grants_release(&run->grants);
 	pyi_policy_free(run->policy);
+}
+
+/* Nothing without --timings. */
+static void log_timings(void)
+{
+	static const char *const who[] = { "supervisor", "init", "guest" };
+	struct pyi_timing marks[TIMINGS_MAX];
+	size_t n = pyi_timing_get(marks, TIMINGS_MAX);
+
+	if (n)
+		pyi_log_note("timing: 0 us is %.6f s of CLOCK_MONOTONIC", (double)marks[0].ns / 1e9);
+	for (size_t i = 1; i < n; i++)
+		pyi_log_note("timing: %7.1f us  +%7.1f  %s: %s",
+			     (double)(marks[i].ns - marks[0].ns) / 1e3,
+			     (double)marks[i].took_ns / 1e3, who[marks[i].who], marks[i].stage);
 }
 
 /* Everything up to the guest's end. A negative return has its line in *err. */
@@ -97,7 +115,10 @@ int pyi_run(const struct pyi_run_options *options)
 		pyi_log_error("%s", err.msg);
 		exit_code = PYI_EXIT_FAILURE;
 	}
+	pyi_timing_mark(PYI_TIMING_SUPERVISOR, "result");
 	run_release(run);
 	pyi_result_release(&run->result);
+	pyi_timing_mark(PYI_TIMING_SUPERVISOR, "release");
+	log_timings();
 	return exit_code;
 }

@@ -39,6 +39,7 @@ int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 	run->watch.sandbox = &run->sandbox;
 	run->watch.cgroup = run->cgroup;
 	ret = pyi_watch_run(&run->watch, err);
+	pyi_step_mark("end");
 	restore_terminal(run);
 	if (ret)
 		return ret;

@@ -48,14 +48,18 @@ int pyi_step_plan(struct pyi_run *run, struct pyi_err *err)
 			      err);
 	if (ret)
 		return ret;
+	pyi_step_mark("policy");
 	pyi_probe_run(&run->facts);
+	pyi_step_mark("probe");
 	ret = pyi_resolve_paths(run->policy, is_command ? pyi_command_runtime_paths : NULL,
 				run->facts.is_root, &run->grants, err);
 	if (!ret)
 		ret = pyi_resolve_names(run->policy, &run->names, err);
+	pyi_step_mark("resolve");
 	if (!ret)
 		ret = pyi_plan_build(run->policy, &plan_options, &run->facts, &run->grants,
 				     &run->names, &run->plan, err);
+	pyi_step_mark("plan");
 	if (!ret)
 		log_plan(run);
 	return ret;

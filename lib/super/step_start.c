@@ -20,15 +20,19 @@ int pyi_step_groups(struct pyi_run *run, struct pyi_err *err)
 		ret = pyi_bpf_open(&run->facts, &run->bpf, err);
 		if (ret)
 			return ret;
+		pyi_step_mark("bpf open");
 	}
 	if (!run->plan->use_cgroup)
 		return 0;
 	(void)pyi_cgroup_sweep(&run->facts);
 	if (run->bpf)
 		(void)pyi_bpf_sweep(run->bpf);
+	pyi_step_mark("sweep");
 	ret = pyi_cgroup_new(&run->facts, &run->plan->limits, &run->cgroup, err);
+	pyi_step_mark("cgroup");
 	if (!ret && run->bpf)
 		ret = pyi_bpf_assign(run->bpf, pyi_cgroup_id(run->cgroup), run->plan, err);
+	pyi_step_mark("bpf rows");
 	return ret;
 }
 
@@ -166,6 +170,7 @@ int pyi_step_start(struct pyi_run *run, int *ret_exec_failed, struct pyi_err *er
 		ret = catch_signals(run, err);
 	if (ret)
 		return ret;
+	pyi_step_mark("seccomp, spec, pipes");
 	start.spec_fd = spec_fd;
 	start.report_fd = report_end;
 	start.seccomp = is_command && run->plan->use_seccomp ? &run->seccomp : NULL;
@@ -173,5 +178,6 @@ int pyi_step_start(struct pyi_run *run, int *ret_exec_failed, struct pyi_err *er
 	run->watch.start_us = pyi_now_us();
 	ret = pyi_sandbox_start(&start, &run->sandbox, ret_exec_failed, err);
 	run->has_started = ret == 0;
+	pyi_step_mark("start");
 	return ret;
 }

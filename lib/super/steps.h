@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <termios.h>
 
+#include "base/timing.h"
 #include "kernel/bpf.h"
 #include "kernel/cgroup.h"
 #include "kernel/resolve.h"
@@ -49,6 +50,12 @@ struct pyi_run {
 	uint64_t start_us;
 	struct pyi_result result;
 };
+
+/* The supervisor's part of --timings. */
+static inline void pyi_step_mark(const char *stage)
+{
+	pyi_timing_mark(PYI_TIMING_SUPERVISOR, stage);
+}
 
 /* Policy, facts and grants become the plan (step_plan.c). */
 int pyi_step_plan(struct pyi_run *run, struct pyi_err *err);

@@ -30,6 +30,7 @@
 
 #include "base/err.h"
 #include "base/io.h"
+#include "base/timing.h"
 #include "base/util.h"
 #include "kernel/cgroup.h"
 #include "kernel/sandbox.h"
@@ -169,6 +170,7 @@ static bool on_status(struct loop *loop)
 	switch (msg.type) {
 	case PYI_STATUS_EXITED:
 		watch->has_exited = true;
+		pyi_timing_mark(PYI_TIMING_SUPERVISOR, "guest ran");
 		watch->wait_status = msg.wait_status;
 		watch->cpu_us = msg.user_us + msg.system_us;
 		watch->max_rss_bytes = msg.max_rss_bytes;
@@ -228,6 +230,7 @@ static bool on_report(struct pyi_watch *watch)
 		break;
 	case PYI_REPORT_READY:
 		watch->is_ready = true;
+		pyi_timing_mark(PYI_TIMING_SUPERVISOR, "guest ready");
 		break;
 	case PYI_REPORT_OSERROR:
 		keep_oserror(watch, &msg);

@@ -21,6 +21,7 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/proc.h"
+#include "base/timing.h"
 #include "base/util.h"
 
 static void test_err(void **state)
@@ -127,12 +128,46 @@ static void test_proc(void **state)
 	assert_false(pyi_proc_is_alive(&child));
 }
 
+static void test_timing(void **state)
+{
+	struct pyi_timing got[200];
+	pid_t pid;
+	size_t n;
+
+	assert_int_equal(pyi_timing_get(got, 200), 0);
+	pyi_timing_mark(PYI_TIMING_SUPERVISOR, "off");
+	assert_int_equal(pyi_timing_get(got, 200), 0);
+	pyi_timing_start();
+	pyi_timing_mark(PYI_TIMING_SUPERVISOR, "one");
+	pid = fork();
+	if (pid == 0) {
+		usleep(2000);
+		pyi_timing_mark(PYI_TIMING_INIT, "two");
+		_exit(0);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	pyi_timing_mark(PYI_TIMING_SUPERVISOR, "three");
+	n = pyi_timing_get(got, 200);
+	assert_int_equal(n, 4);
+	assert_string_equal(got[1].stage, "one");
+	assert_string_equal(got[2].stage, "two");
+	assert_int_equal(got[2].who, PYI_TIMING_INIT);
+	assert_int_equal(got[2].took_ns, got[2].ns - got[1].ns);
+	assert_true(got[2].took_ns >= 2000000);
+	assert_int_equal(got[3].took_ns, got[3].ns - got[1].ns);
+	for (int i = 0; i < 1000; i++) /* more than there is room for: dropped */
+		pyi_timing_mark(PYI_TIMING_SUPERVISOR, "more");
+	assert_in_range(pyi_timing_get(got, 200), 5, 200);
+	assert_int_equal(pyi_timing_get(got, 2), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_err),  cmocka_unit_test(test_buf),
 		cmocka_unit_test(test_json), cmocka_unit_test(test_files),
-		cmocka_unit_test(test_proc),
+		cmocka_unit_test(test_proc), cmocka_unit_test(test_timing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
