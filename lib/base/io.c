@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -113,12 +114,41 @@ ssize_t pyi_read_at(int dirfd, const char *name, char *buf, size_t size)
 	return n;
 }
 
+/* Is this open file our stdout or stderr, which what has been written to it belongs to? */
+static bool is_stdio(const struct stat *st)
+{
+	struct stat ours;
+
+	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fstat(fd, &ours) == 0 && ours.st_dev == st->st_dev && ours.st_ino == st->st_ino)
+			return true;
+	return false;
+}
+
+static int write_in_place(const char *path, const void *data, size_t len, struct pyi_err *err)
+{
+	_cleanup_fd int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY);
+	struct stat st;
+	int ret = 0;
+
+	if (fd < 0 || fstat(fd, &st))
+		return pyi_err_sys(err, errno, "cannot write '%s'", path);
+	if (S_ISREG(st.st_mode) && !is_stdio(&st) && ftruncate(fd, 0))
+		ret = -errno;
+	if (!ret)
+		ret = pyi_write_all(fd, data, len);
+	return ret ? pyi_err_sys(err, -ret, "cannot write '%s'", path) : 0;
+}
+
 int pyi_replace_file(const char *path, const void *data, size_t len, struct pyi_err *err)
 {
 	char temporary[PATH_MAX];
+	struct stat st;
 	int ret;
 	int fd;
 
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return write_in_place(path, data, len, err);
 	ret = snprintf(temporary, sizeof(temporary), "%s.pyisolate-%d", path, (int)getpid());
 	if (ret < 0 || (size_t)ret >= sizeof(temporary))
 		return pyi_err_set(err, ENAMETOOLONG, "the name '%s' is too long", path);

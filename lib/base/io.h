@@ -29,7 +29,8 @@ ssize_t pyi_read_at(int dirfd, const char *name, char *buf, size_t size);
 
 /*
  * Replace `path` as a whole: written beside it under a temporary name (mode 0666 less the umask), renamed; on any
- * failure, a full disk included, the old file stays and the temporary one is gone.
+ * failure, a full disk included, the old file stays and the temporary one is gone. What is there and is no regular file
+ * (/dev/stdout, a fifo, a symbolic link) is never replaced but written to.
  */
 int pyi_replace_file(const char *path, const void *data, size_t len, struct pyi_err *err);
 

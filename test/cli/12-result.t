@@ -98,6 +98,19 @@ chmod 0600 keep.json
 pyi run --result keep.json -c pass
 is "$(member keep.json reason)" exited "an existing file is replaced"
 mkdir d
+ln -s target.json link.json
+echo '{"longer than": "the record", "pad": "'"$(head -c 2000 /dev/zero | tr '\000' x)"'"}' >target.json
+pyi run --result link.json -c pass
+is "$(readlink link.json)/$(member target.json reason)" target.json/exited "a symbolic link stays one, its target gets the record"
+# /dev/stdout of a tree of its own: a mistake here must not take the host's away.
+ln -s /proc/self/fd/1 stdout
+run sh -c '"$PYISOLATE" run --result stdout -c "print(1)" >both.txt; readlink stdout'
+is "$out/$(head -1 both.txt)/$(tail -1 both.txt | cut -c 1-19)" '/proc/self/fd/1/1/{"reason":"exited",' "--result /dev/stdout comes after the output"
+mkfifo pipe.json
+(timeout 10 cat pipe.json >piped.json) &
+pyi run --result pipe.json -c pass
+wait
+is "$(member piped.json reason)" exited "a fifo gets the record"
 pyi run --result d/none/r.json -c pass
 exits 125 "a directory that is not there"
 like "$err" '^pyisolate: .*d/none/r.json' "is said in one line"
