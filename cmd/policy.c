@@ -16,6 +16,7 @@
 #include "base/util.h"
 #include "cmd/commands.h"
 #include "cmd/policy_options.h"
+#include "policy/dfa.h"
 #include "policy/netblock.h"
 #include "policy/policy.h"
 #include "report/result.h"
@@ -64,6 +65,24 @@ static void free_policy(struct pyi_policy **policy)
 
 #define _cleanup_policy __attribute__((cleanup(free_policy)))
 
+static void free_dfa(struct pyi_dfa **dfa)
+{
+	pyi_dfa_free(*dfa);
+}
+
+#define _cleanup_dfa __attribute__((cleanup(free_dfa)))
+
+/* The automaton that the kernel would walk; NULL (and said why) when the rules are too much for one. */
+static struct pyi_dfa *compile(const struct pyi_policy *policy)
+{
+	struct pyi_dfa *dfa = NULL;
+	struct pyi_err err = { 0 };
+
+	if (pyi_dfa_of_policy(policy, &dfa, &err))
+		pyi_log_error("%s", err.msg);
+	return dfa;
+}
+
 static int check(const struct request *request)
 {
 	int code = 0;
@@ -72,8 +91,9 @@ static int check(const struct request *request)
 		return pyi_usage_error("policy", "check needs a FILE");
 	for (size_t i = 0; i < request->n_operands; i++) {
 		_cleanup_policy struct pyi_policy *policy = load(request->operands[i], request, true);
+		_cleanup_dfa struct pyi_dfa *dfa = policy ? compile(policy) : NULL;
 
-		if (!policy)
+		if (!dfa)
 			code = PYI_EXIT_FAILURE;
 		else if (pyi_log_get_level() > PYI_LOG_QUIET)
 			printf("%s: ok\n", request->operands[i]);
@@ -86,14 +106,20 @@ static int show(const struct request *request)
 	char digest[2 * PYI_DIGEST_LEN + 1];
 	_cleanup_policy struct pyi_policy *policy = NULL;
 	_cleanup_buf struct pyi_buf text = PYI_BUF_INIT;
+	_cleanup_dfa struct pyi_dfa *dfa = NULL;
 
 	if (request->n_operands > 1)
 		return pyi_usage_error("policy", "show takes one NAME or FILE");
 	policy = load(request->n_operands ? request->operands[0] : NULL, request, true);
 	if (!policy)
 		return PYI_EXIT_FAILURE;
+	dfa = compile(policy);
+	if (!dfa)
+		return PYI_EXIT_FAILURE;
 	pyi_digest_hex(policy->digest, digest);
 	pyi_buf_printf(&text, "# sha256 %s\n", digest);
+	pyi_buf_printf(&text, "# path automaton: %u states, %u byte classes\n", dfa->n_states,
+		       dfa->n_classes);
 	pyi_policy_print(policy, true, &text);
 	if (text.failed || fputs(text.data, stdout) == EOF || fflush(stdout) == EOF) {
 		pyi_log_error("cannot write to stdout: %s", strerror(errno));

@@ -11,34 +11,11 @@
 #include <limits.h>
 #include <string.h>
 
-#include "policy/internal.h"
-
-enum token_kind {
-	TOKEN_CHAR,
-	TOKEN_ANY,	 /* ? */
-	TOKEN_SET,	 /* [..] */
-	TOKEN_STAR,	 /* * */
-	TOKEN_DEEP,	 /* ** */
-	TOKEN_DEEP_DIR,	 /* **, '/': nothing, or anything that ends in '/' */
-	TOKEN_DEEP_LOOP, /* the state inside the one before */
-};
-
-struct token {
-	uint8_t kind;
-	uint8_t c;    /* of CHAR */
-	uint16_t set; /* of SET: offset of '[' in the pattern */
-};
+#include "policy/glob.h"
 
 enum {
-	TOKENS_MAX = PYI_PATH_TEXT_MAX + 1,
 	WORD_BITS = 64,
-	WORDS_MAX = (TOKENS_MAX + WORD_BITS) / WORD_BITS,
-};
-
-struct automaton {
-	const char *pattern;
-	struct token tokens[TOKENS_MAX];
-	unsigned int n; /* tokens; state n is the accepting one */
+	WORDS_MAX = (PYI_TOKENS_MAX + WORD_BITS) / WORD_BITS,
 };
 
 struct states {
@@ -60,7 +37,7 @@ static size_t set_length(const char *p)
 	return 0;
 }
 
-static bool set_has(const char *p, unsigned char c)
+bool pyi_token_set_has(const char *p, unsigned char c)
 {
 	size_t end = set_length(p) - 1, i = 1;
 	bool is_negated = p[i] == '!' || p[i] == '^', found = false;
@@ -112,38 +89,37 @@ const char *pyi_glob_check(const char *pattern, bool *ret_is_glob)
 	return NULL;
 }
 
-/* False when the pattern is longer than any the parser lets through. */
-static bool compile(const char *pattern, struct automaton *a)
+bool pyi_tokens_read(const char *pattern, struct pyi_tokens *a)
 {
-	size_t len = strnlen(pattern, TOKENS_MAX);
+	size_t len = strnlen(pattern, PYI_TOKENS_MAX);
 
 	a->pattern = pattern;
 	a->n = 0;
-	if (len >= TOKENS_MAX)
+	if (len >= PYI_TOKENS_MAX)
 		return false;
 	for (size_t i = 0; i < len;) {
-		struct token *t = &a->tokens[a->n++];
+		struct pyi_token *t = &a->v[a->n++];
 
-		*t = (struct token){ .kind = TOKEN_CHAR, .c = (uint8_t)pattern[i] };
+		*t = (struct pyi_token){ .kind = PYI_TOKEN_CHAR, .c = (uint8_t)pattern[i] };
 		if (pattern[i] == '?') {
-			t->kind = TOKEN_ANY;
+			t->kind = PYI_TOKEN_ANY;
 		} else if (pattern[i] == '[' && set_length(pattern + i)) {
-			t->kind = TOKEN_SET;
+			t->kind = PYI_TOKEN_SET;
 			t->set = (uint16_t)i;
 			i += set_length(pattern + i);
 			continue;
 		} else if (pattern[i] == '*' && pattern[i + 1] != '*') {
-			t->kind = TOKEN_STAR;
+			t->kind = PYI_TOKEN_STAR;
 		} else if (pattern[i] == '*') {
 			bool at_start = i == 0 || pattern[i - 1] == '/';
 
 			while (pattern[i] == '*')
 				i++;
-			t->kind = TOKEN_DEEP;
+			t->kind = PYI_TOKEN_DEEP;
 			if (at_start && pattern[i] == '/') {
 				/* Two states from at least three bytes: the array cannot overflow. */
-				t->kind = TOKEN_DEEP_DIR;
-				a->tokens[a->n++] = (struct token){ .kind = TOKEN_DEEP_LOOP };
+				t->kind = PYI_TOKEN_DEEP_DIR;
+				a->v[a->n++] = (struct pyi_token){ .kind = PYI_TOKEN_DEEP_LOOP };
 				i++;
 			}
 			continue;
@@ -164,7 +140,7 @@ static inline bool states_have(const struct states *s, unsigned int i)
 }
 
 /* Add a state and those it reaches without a byte. They all lie ahead, so this ends. */
-static void enter(const struct automaton *a, struct states *s, unsigned int i)
+static void enter(const struct pyi_tokens *a, struct states *s, unsigned int i)
 {
 	for (;;) {
 		if (states_have(s, i))
@@ -172,12 +148,12 @@ static void enter(const struct automaton *a, struct states *s, unsigned int i)
 		states_add(s, i);
 		if (i == a->n)
 			return;
-		switch (a->tokens[i].kind) {
-		case TOKEN_STAR:
-		case TOKEN_DEEP:
+		switch (a->v[i].kind) {
+		case PYI_TOKEN_STAR:
+		case PYI_TOKEN_DEEP:
 			i++;
 			break;
-		case TOKEN_DEEP_DIR:
+		case PYI_TOKEN_DEEP_DIR:
 			states_add(s, i + 1);
 			i += 2;
 			break;
@@ -188,33 +164,33 @@ static void enter(const struct automaton *a, struct states *s, unsigned int i)
 }
 
 /* Where one state goes on byte c. */
-static void step(const struct automaton *a, struct states *to, unsigned int i, unsigned char c)
+static void step(const struct pyi_tokens *a, struct states *to, unsigned int i, unsigned char c)
 {
-	const struct token *t = &a->tokens[i];
+	const struct pyi_token *t = &a->v[i];
 
-	switch ((enum token_kind)t->kind) {
-	case TOKEN_CHAR:
+	switch ((enum pyi_token_kind)t->kind) {
+	case PYI_TOKEN_CHAR:
 		if (t->c == c)
 			enter(a, to, i + 1);
 		break;
-	case TOKEN_ANY:
+	case PYI_TOKEN_ANY:
 		if (c != '/')
 			enter(a, to, i + 1);
 		break;
-	case TOKEN_SET:
-		if (set_has(a->pattern + t->set, c))
+	case PYI_TOKEN_SET:
+		if (pyi_token_set_has(a->pattern + t->set, c))
 			enter(a, to, i + 1);
 		break;
-	case TOKEN_STAR:
+	case PYI_TOKEN_STAR:
 		if (c != '/')
 			enter(a, to, i);
 		break;
-	case TOKEN_DEEP:
+	case PYI_TOKEN_DEEP:
 		enter(a, to, i);
 		break;
-	case TOKEN_DEEP_DIR:
+	case PYI_TOKEN_DEEP_DIR:
 		break; /* what follows is in the set already */
-	case TOKEN_DEEP_LOOP:
+	case PYI_TOKEN_DEEP_LOOP:
 		states_add(to, i);
 		if (c == '/')
 			enter(a, to, i + 1);
@@ -224,13 +200,13 @@ static void step(const struct automaton *a, struct states *to, unsigned int i, u
 
 bool pyi_policy_path_matches(const char *pattern, const char *path)
 {
-	struct automaton a;
+	struct pyi_tokens a;
 	struct states sets[2], *now = &sets[0], *next = &sets[1];
 	size_t n_words;
 
 	if (strcmp(pattern, "/") == 0)
 		return *path == '/';
-	if (!compile(pattern, &a))
+	if (!pyi_tokens_read(pattern, &a))
 		return false;
 	n_words = a.n / WORD_BITS + 1;
 	memset(now->words, 0, n_words * sizeof(now->words[0]));

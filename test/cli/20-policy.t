@@ -136,6 +136,7 @@ contains "$out" "  - deny: \"/srv/data/private\"  # good.yml:6" "a rule with its
 contains "$out" "  - write: \"$T/out\"  # good.yml:7" "a relative path from the file's directory"
 contains "$out" "template stdlib.readonly:" "the parent's rules"
 like "$out" "^# sha256 [0-9a-f]{64}\$" "the digest"
+like "$out" "^# path automaton: [0-9]+ states, [0-9]+ byte classes\$" "the size of the path automaton"
 printf '%s\n' "$out" >again.yml
 digest=$(head -n 1 again.yml)
 pyi policy show again.yml
@@ -164,6 +165,22 @@ contains "$out" '  - write: "/srv/x"' "allow is write"
 contains "$out" '  - connect: "10.0.0.1:80"' "tcp is connect"
 contains "$out" "  cpu_time: 1.5s" "cpu_ms is the total CPU time"
 contains "$err" "pyisolate: old.yml:5: 'allow' in 'fs' is now 'write'" "with a note for each"
+
+# --- a pattern that costs too much
+cat >costly.yml <<'END'
+version: 1
+fs:
+  - read: /srv/data
+  - read: /srv/*.x
+  - deny: "/srv/**a????????????????????"
+END
+pyi policy check costly.yml
+exits 125 "patterns that need too many states are refused"
+contains "$err" "costly.yml:5: '/srv/**a????????????????????' is too costly" "the costly pattern is named"
+is "$(printf '%s\n' "$err" | wc -l)" 1 "in one line"
+sed -i 's/?//g' costly.yml
+pyi policy check costly.yml
+exits 0 "its twin without them is good"
 
 # --- why
 
