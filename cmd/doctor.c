@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "cmd/commands.h"
 #include "kernel/bpf.h"
+#include "kernel/netns.h"
 #include "kernel/probe.h"
 #include "plan/facts.h"
 #include "report/doctor.h"
@@ -22,7 +23,8 @@ enum { DOCTOR_CANNOT_RUN = 1 };
 static const struct pyi_option doctor_options[] = {
 	{ "json", 0, NULL, "print one JSON object", DOCTOR_JSON, false, false },
 	{ "unload", 0, NULL,
-	  "remove the BPF programs and maps that were pinned; refused while a sandbox is live",
+	  "remove the BPF programs, maps and network namespaces that were pinned; refused while a "
+	  "sandbox is live",
 	  DOCTOR_UNLOAD, false, false },
 	{ "help", 'h', NULL, "print this help", DOCTOR_HELP, false, false },
 	{ 0 },
@@ -36,7 +38,7 @@ static int unload(void)
 		pyi_log_error("doctor --unload: only root can remove what is pinned");
 		return PYI_EXIT_FAILURE;
 	}
-	if (pyi_bpf_unload(&err)) {
+	if (pyi_bpf_unload(&err) || pyi_netns_unload(&err)) {
 		pyi_log_error("%s", err.msg);
 		return PYI_EXIT_FAILURE;
 	}

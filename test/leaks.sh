@@ -4,8 +4,8 @@
 # leaks.sh snapshot FILE: note what sandboxes could leave behind on this host.
 # leaks.sh compare FILE: TAP, a test for each kind: is there more now than in the note? Ends of runs are waited for.
 #
-# The programs and maps pinned under /sys/fs/bpf/pyisolate/v1 are shared by all runs and stay, as does their parent
-# cgroup. What a live process of another checkout's tests owns is not ours to judge.
+# The programs and maps pinned under /sys/fs/bpf/pyisolate/v1 and the network namespaces under /run/pyisolate/net are
+# shared by all runs and stay, as does the programs' parent cgroup. What a live process of another checkout's tests owns is not ours to judge.
 set -u
 
 # A cgroup "run-PID-START" or "run-PID-START-N" belongs to the process with this pid and start time.
@@ -24,7 +24,7 @@ list() {
 			owner_lives "$dir" || echo "$dir"
 		done
 		;;
-	mounts) grep -i 'pyi' /proc/self/mountinfo | cut -d' ' -f3- ;;
+	mounts) grep -i 'pyi' /proc/self/mountinfo | grep -v ' /run/pyisolate/net/[0-9] ' | cut -d' ' -f3- ;;
 	pins) find /sys/fs/bpf -mindepth 1 2>/dev/null | grep -v '^/sys/fs/bpf/[a-z]*\.debug$\|^/sys/fs/bpf/pyisolate\(/v[0-9]*\(/.*\)\{0,1\}\)\{0,1\}$' ;;
 	processes)
 		for p in /proc/[0-9]*; do
@@ -34,7 +34,7 @@ list() {
 		;;
 	files)
 		find /dev/shm -mindepth 1 -maxdepth 1 2>/dev/null
-		find /tmp /var/tmp /run -mindepth 1 -maxdepth 1 -name '*pyi*' 2>/dev/null | grep -v 'pyitest\.\|pyicheck\.'
+		find /tmp /var/tmp /run -mindepth 1 -maxdepth 1 -name '*pyi*' 2>/dev/null | grep -v 'pyitest\.\|pyicheck\.\|^/run/pyisolate$'
 		;;
 	namespaces) ls /run/netns 2>/dev/null ;;
 	ipc) cat /proc/sysvipc/shm /proc/sysvipc/sem /proc/sysvipc/msg 2>/dev/null | awk '{ print $1, $2 }' ;;

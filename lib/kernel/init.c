@@ -104,8 +104,9 @@ static int tie_to_supervisor(const struct state *state, struct pyi_err *err)
 static int close_inherited(const struct pyi_init *init, struct pyi_err *err)
 {
 	const struct pyi_sandbox_start *start = init->start;
-	int keep[] = { init->status_fd, init->self_fd,	 init->idmap_fd, start->stdio[0],
-		       start->stdio[1], start->stdio[2], start->spec_fd, start->report_fd };
+	int keep[] = { init->status_fd, init->self_fd,	  init->idmap_fd,
+		       start->stdio[0], start->stdio[1],  start->stdio[2],
+		       start->spec_fd,	start->report_fd, init->netns_fd };
 	size_t n = pyi_init_sort_fds(keep, PYI_ARRAY_SIZE(keep));
 
 	return pyi_lockdown_fds(keep, n, err);
@@ -216,7 +217,7 @@ static int install_filter(struct pyi_err *err)
 /* Everything but the status pipe, the exec pipe and the list of children is closed, the guest's stdio above all. */
 static int drop_fds(const struct state *state, int gate_fd, int exec_fd, struct pyi_err *err)
 {
-	int keep[] = { state->status_fd, state->children_fd, gate_fd, exec_fd };
+	int keep[] = { state->status_fd, state->children_fd, state->init->netns_fd, gate_fd, exec_fd };
 	size_t n = pyi_init_sort_fds(keep, PYI_ARRAY_SIZE(keep));
 	int fd;
 

@@ -22,6 +22,7 @@
 #include "kernel/cgroup.h"
 #include "kernel/idmap.h"
 #include "kernel/init.h"
+#include "kernel/netns.h"
 #include "kernel/sys.h"
 #include "kernel/tree.h"
 #include "plan/plan.h"
@@ -34,8 +35,10 @@ struct starting {
 	const struct pyi_sandbox_start *start;
 	struct pyi_init init;
 	char self_path[PATH_MAX];
-	int go_fd;     /* write end */
-	int status_fd; /* read end */
+	struct pyi_netns netns;
+	bool new_netns; /* none could be lent: the clone makes one */
+	int go_fd;	/* write end */
+	int status_fd;	/* read end */
 };
 
 static int check(const struct pyi_sandbox_start *start, struct pyi_err *err)
@@ -179,7 +182,7 @@ static int clone_init(struct starting *starting, struct pyi_sandbox *sandbox, st
 		args.flags |= CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
 	if (plan->use_namespaces && plan->use_userns)
 		args.flags |= CLONE_NEWUSER;
-	if (plan->use_namespaces && plan->own_netns)
+	if (starting->new_netns)
 		args.flags |= CLONE_NEWNET;
 	if (cgroup_fd >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
@@ -311,6 +314,24 @@ static int clone_dumpable(struct starting *starting, struct pyi_sandbox *sandbox
 	return ret;
 }
 
+/* The clone takes place in the empty network namespace, where one can be had, so that the child is in it at once. */
+static int clone_in_netns(struct starting *starting, struct pyi_sandbox *sandbox, struct pyi_err *err)
+{
+	const struct pyi_plan *plan = starting->start->plan;
+	struct pyi_netns *netns = &starting->netns;
+	bool wanted = plan->use_namespaces && plan->own_netns;
+	struct pyi_err unused;
+	int ret;
+
+	if (!wanted || !starting->init.is_root || !pyi_netns_enter(netns))
+		starting->new_netns = wanted;
+	pyi_timing_mark(PYI_TIMING_SUPERVISOR, "network namespace");
+	starting->init.netns_fd = netns->lease_fd;
+	ret = clone_dumpable(starting, sandbox, err);
+	sandbox->netns_fd = pyi_take_fd(&netns->lease_fd);
+	return pyi_netns_leave(netns, ret ? &unused : err) ? -EPERM : ret;
+}
+
 static int run_start(struct starting *starting, struct pyi_sandbox *sandbox, int *ret_exec_failed,
 		     struct pyi_err *err)
 {
@@ -318,7 +339,7 @@ static int run_start(struct starting *starting, struct pyi_sandbox *sandbox, int
 
 	pyi_timing_mark(PYI_TIMING_SUPERVISOR, "id map, pipes");
 	if (ret == 0)
-		ret = clone_dumpable(starting, sandbox, err);
+		ret = clone_in_netns(starting, sandbox, err);
 	if (ret)
 		return ret;
 	pyi_timing_mark(PYI_TIMING_SUPERVISOR, "clone3");
@@ -337,11 +358,17 @@ int pyi_sandbox_start(const struct pyi_sandbox_start *start, struct pyi_sandbox 
 {
 	struct starting starting = {
 		.start = start,
-		.init = { .start = start, .go_fd = -1, .status_fd = -1, .self_fd = -1, .idmap_fd = -1 },
+		.init = { .start = start,
+			  .go_fd = -1,
+			  .status_fd = -1,
+			  .self_fd = -1,
+			  .idmap_fd = -1,
+			  .netns_fd = -1 },
+		.netns = PYI_NETNS_INIT,
 		.go_fd = -1,
 		.status_fd = -1,
 	};
-	struct pyi_sandbox sandbox = { .pid = -1, .pidfd = -1, .status_fd = -1 };
+	struct pyi_sandbox sandbox = PYI_SANDBOX_INIT;
 	sigset_t all, old;
 	int ret;
 
@@ -361,6 +388,7 @@ int pyi_sandbox_start(const struct pyi_sandbox_start *start, struct pyi_sandbox 
 	pyi_close_fd(&starting.init.idmap_fd);
 	pyi_close_fd(&starting.go_fd);
 	pyi_close_fd(&starting.status_fd);
+	pyi_close_fd(&starting.netns.home_fd);
 	if (ret)
 		pyi_sandbox_release(&sandbox);
 	else
@@ -382,8 +410,11 @@ void pyi_sandbox_release(struct pyi_sandbox *sandbox)
 {
 	siginfo_t info = { 0 };
 
-	if (sandbox->pid <= 0)
+	if (sandbox->pid <= 0) {
+		if (sandbox->pid < 0) /* a clone that failed */
+			pyi_close_fd(&sandbox->netns_fd);
 		return;
+	}
 	pyi_sys_pidfd_send_signal(sandbox->pidfd, SIGKILL);
 	while (waitid(P_PID, (id_t)sandbox->pid, &info, WEXITED | __WALL) < 0 && errno == EINTR)
 		;
@@ -392,5 +423,6 @@ void pyi_sandbox_release(struct pyi_sandbox *sandbox)
 		kill(-sandbox->group, SIGKILL);
 	pyi_close_fd(&sandbox->pidfd);
 	pyi_close_fd(&sandbox->status_fd);
-	*sandbox = (struct pyi_sandbox){ .pid = -1, .pidfd = -1, .status_fd = -1 };
+	pyi_close_fd(&sandbox->netns_fd);
+	*sandbox = PYI_SANDBOX_INIT;
 }

@@ -63,7 +63,10 @@ struct pyi_sandbox {
 	int pidfd;     /* of init: readable when everything is gone */
 	int status_fd; /* read end: struct pyi_status_msg records; end of file when init is gone */
 	pid_t group;   /* without namespaces: the guest's process group; else 0 */
+	int netns_fd;  /* keeps the network namespace that was lent to it; -1 without */
 };
+#define PYI_SANDBOX_INIT \
+	((struct pyi_sandbox){ .pid = -1, .pidfd = -1, .status_fd = -1, .netns_fd = -1 })
 
 /*
  * Returns when the guest has been forked and its exec has succeeded (or failed: then nothing is left and *err says

@@ -98,7 +98,7 @@ int pyi_run(const struct pyi_run_options *options)
 	run->watch.report_fd = -1;
 	run->watch.out_fds[0] = -1;
 	run->watch.out_fds[1] = -1;
-	run->sandbox = (struct pyi_sandbox){ .pid = -1, .pidfd = -1, .status_fd = -1 };
+	run->sandbox = PYI_SANDBOX_INIT;
 	pyi_result_init(&run->result);
 
 	ret = run_steps(run, &err);

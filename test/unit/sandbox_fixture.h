@@ -121,7 +121,7 @@ static inline struct fixture fixture_new(void)
 					      .stdio = { STDIN_FILENO, STDOUT_FILENO, -2 },
 					      .spec_fd = -1,
 					      .report_fd = -1 };
-	f.sandbox = (struct pyi_sandbox){ .pid = -1, .pidfd = -1, .status_fd = -1 };
+	f.sandbox = PYI_SANDBOX_INIT;
 	f.mounts = fixture_count_mounts();
 	f.fds = fixture_count_fds();
 	umask(0022);
