@@ -94,6 +94,16 @@ struct pyi_abi_stats {
 	struct pyi_abi_event events[PYI_ABI_EVENTS];
 };
 
+/*
+ * cpu: ARRAY of one, of each sandbox's own, never pinned: what the perf-event program counts and when it acts.
+ * Times are nanoseconds of CPU, of all threads in the cgroup together.
+ */
+struct pyi_abi_cpu {
+	__u64 quota_ns; /* from here on SIGXCPU, once for each process that is running */
+	__u64 kill_ns;	/* from here on SIGKILL; the supervisor is to be first */
+	__u64 used_ns;	/* what had been used when the program was attached, and the ticks since */
+};
+
 /* meta: ARRAY of one: who made these pins. Written last: without the digest the directory is not complete. */
 struct pyi_abi_meta {
 	__u32 abi;
@@ -108,6 +118,7 @@ _Static_assert(sizeof(struct pyi_abi_net_range) == 8, "network range");
 _Static_assert(sizeof(struct pyi_abi_net_value) == 8 + 8 * PYI_ABI_RANGES, "network value");
 _Static_assert(sizeof(struct pyi_abi_event) == 32, "event");
 _Static_assert(sizeof(struct pyi_abi_stats) == 16 + 32 * PYI_ABI_EVENTS, "stats");
+_Static_assert(sizeof(struct pyi_abi_cpu) == 24, "CPU time");
 _Static_assert(sizeof(struct pyi_abi_meta) == 88, "meta");
 
 #endif

@@ -169,7 +169,8 @@ static void try_lsm(struct pyi_fact *fact)
 		set_fact(fact, -link, "bpf(BPF_RAW_TRACEPOINT_OPEN) of an LSM program");
 }
 
-static void try_perf(struct pyi_fact *fact)
+/* An event on our parent cgroup, never enabled. */
+static void try_perf(const char *v2_dir, struct pyi_fact *fact)
 {
 	struct perf_event_attr attr = {
 		.size = sizeof(attr),
@@ -178,10 +179,15 @@ static void try_perf(struct pyi_fact *fact)
 		.sample_period = 1000000,
 		.disabled = 1,
 	};
-	_cleanup_fd int event = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1,
-					     PERF_FLAG_FD_CLOEXEC);
-	_cleanup_fd int prog = -1;
+	_cleanup_fd int dir = open(v2_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_fd int event = -1, prog = -1;
 
+	if (dir < 0) {
+		set_fact(fact, EOPNOTSUPP, "no cgroup v2 hierarchy");
+		return;
+	}
+	event = (int)syscall(SYS_perf_event_open, &attr, dir, 0, -1,
+			     PERF_FLAG_PID_CGROUP | PERF_FLAG_FD_CLOEXEC);
 	if (event < 0) {
 		set_fact(fact, errno, "perf_event_open");
 		return;
@@ -205,5 +211,5 @@ void pyi_bpf_probe_all(struct pyi_facts *facts)
 	pyi_bpf_free(bpf);
 	if (!facts->bpf_lsm.errnum)
 		try_lsm(&facts->bpf_lsm);
-	try_perf(&facts->bpf_perf);
+	try_perf(facts->cgroup_v2_dir, &facts->bpf_perf);
 }

@@ -33,6 +33,7 @@
 #include "kernel/bpf.h"
 #include "kernel/cgroup.h"
 #include "kernel/landlock.h"
+#include "kernel/perf.h"
 #include "kernel/sys.h"
 #include "kernel/tree.h"
 #include "plan/facts.h"
@@ -379,6 +380,7 @@ void pyi_probe_run(struct pyi_facts *ret_facts)
 		probe_lsm_list(facts);
 		set_fact(&facts->bpf_perf, facts->bpf_cgroup.errnum,
 			 facts->bpf_cgroup.errnum ? "bpf" : "");
+		pyi_perf_probe(facts);
 	} else {
 		set_fact(&facts->bpf_cgroup, EPERM, "only root can load BPF programs");
 		facts->bpf_lsm = facts->bpf_perf = facts->bpf_cgroup;

@@ -41,8 +41,8 @@ static const struct {
 		"run as root",
 	},
 	[PYI_LAYER_BPF_PERF] = {
-		"CPU time measured and signalled in the kernel",
-		"CPU time is watched by the supervisor",
+		"CPU time counted and signalled in the kernel, whatever keeps the supervisor",
+		"CPU time is watched by the supervisor alone",
 		"allow CAP_PERFMON",
 		"run as root",
 	},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which layers hold, which the policy needs, and what the mode makes of the difference. Nothing falls back silently: a
- * layer that is wanted and missing is a refusal, or OFF with a reason and a warning.
+ * Which layers hold, which the policy needs, and what the mode makes of the difference. Nothing falls back
+ * silently: a layer that is wanted and missing is a refusal, or OFF with a reason and a warning.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -159,7 +159,6 @@ static void decide_cgroup(struct pyi_build *b)
 static void decide_bpf(struct pyi_build *b)
 {
 	set(b, PYI_LAYER_BPF_LSM, PYI_LAYER_UNUSED, "not used by this version");
-	set(b, PYI_LAYER_BPF_PERF, PYI_LAYER_UNUSED, "not used by this version");
 	if (b->plan->n_net)
 		need(b, PYI_LAYER_BPF_CGROUP);
 	if (b->facts->is_root && !b->facts->bpf_cgroup.errnum && b->plan->use_cgroup &&
@@ -176,6 +175,26 @@ static void decide_bpf(struct pyi_build *b)
 		set(b, PYI_LAYER_BPF_CGROUP, PYI_LAYER_OFF,
 		    "there is no cgroup v2 hierarchy to attach to");
 	b->plan->use_bpf_cgroup = is_on(b, PYI_LAYER_BPF_CGROUP);
+}
+
+/*
+ * Wanted by a limit on CPU time but not needed: the supervisor holds the limit with the cgroup's account. This one
+ * holds it while the supervisor cannot.
+ */
+static void decide_perf(struct pyi_build *b)
+{
+	if (!b->policy->limits.cpu_time_ms)
+		set(b, PYI_LAYER_BPF_PERF, PYI_LAYER_UNUSED, "no CPU time limit");
+	else if (!b->facts->is_root)
+		set(b, PYI_LAYER_BPF_PERF, PYI_LAYER_OFF, "only root may load it");
+	else if (b->facts->bpf_perf.errnum)
+		set_off(b, PYI_LAYER_BPF_PERF, &b->facts->bpf_perf);
+	else if (!b->plan->use_cgroup || !b->facts->cgroup_v2_dir[0])
+		set(b, PYI_LAYER_BPF_PERF, PYI_LAYER_OFF,
+		    "there is no cgroup v2 hierarchy to attach to");
+	else
+		set(b, PYI_LAYER_BPF_PERF, PYI_LAYER_ON, "%s", "");
+	b->plan->use_bpf_perf = is_on(b, PYI_LAYER_BPF_PERF);
 }
 
 static bool has_exec_grant(const struct pyi_build *b)
@@ -326,6 +345,7 @@ int pyi_build_layers(struct pyi_build *b, struct pyi_err *err)
 	decide_idmap(b);
 	decide_cgroup(b);
 	decide_bpf(b);
+	decide_perf(b);
 	decide_rest(b);
 	r = refuse_the_impossible(b, err);
 	if (!r)

@@ -144,6 +144,7 @@ struct pyi_plan {
 	bool own_netns;	     /* an empty network namespace */
 	bool use_cgroup;
 	bool use_bpf_cgroup;
+	bool use_bpf_perf;
 	bool use_landlock;
 	bool use_seccomp;
 	uid_t uid; /* the guest's, as the kernel of the host sees it */
@@ -165,7 +166,7 @@ struct pyi_plan {
 	struct pyi_limits limits; /* effective, defaults filled in */
 	char **env;		  /* "NAME=value", NULL-terminated */
 	char *cwd;
-	char **warnings; /* what is done without or only nearly, a line each; never in hardened mode for a layer */
+	char **warnings; /* what is done without or only nearly, a line each; hardened: only what is not needed */
 	size_t n_warnings;
 };
 

@@ -81,7 +81,7 @@ static const struct feature features[N_FEATURES] = {
 /* Not in use yet, so nothing is lost. */
 static bool is_unused(enum feature_id id)
 {
-	return id == FEATURE_BPF_LSM || id == FEATURE_BPF_PERF;
+	return id == FEATURE_BPF_LSM;
 }
 
 static struct pyi_fact directory_fact(const char *dir)

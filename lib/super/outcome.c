@@ -51,7 +51,7 @@ static bool is_cpu_limit(const struct pyi_outcome_input *input, int signo)
 
 	if (!limit_us)
 		return false;
-	return signo == SIGXCPU ||
+	return signo == SIGXCPU || input->cpu_is_spent ||
 	       (signo == SIGKILL && !input->usage && input->watch->cpu_us >= limit_us);
 }
 
@@ -92,6 +92,12 @@ static void decide_exit(const struct pyi_outcome_input *input, int code, struct 
 	if (input->usage && input->usage->oom_kills) {
 		result->reason = PYI_REASON_MEMORY;
 		result->exit_code = PYI_EXIT_MEMORY;
+		return;
+	}
+	/* The kernel was quicker than the supervisor: part of the guest got SIGXCPU, the rest was left to end. */
+	if (input->cpu_is_spent) {
+		result->reason = PYI_REASON_CPU_TIME;
+		result->exit_code = PYI_EXIT_CPU_TIME;
 		return;
 	}
 	if (code == 0)

@@ -22,6 +22,7 @@ static void run_release(struct pyi_run *run)
 {
 	if (run->bpf && run->cgroup)
 		pyi_bpf_unassign(run->bpf, pyi_cgroup_id(run->cgroup));
+	pyi_observer_free(run->observer);
 	pyi_cgroup_free(run->cgroup);
 	pyi_bpf_free(run->bpf);
 	if (!run->has_started)

@@ -38,11 +38,14 @@ int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 	run->watch.plan = run->plan;
 	run->watch.sandbox = &run->sandbox;
 	run->watch.cgroup = run->cgroup;
+	run->watch.observer = run->observer;
 	ret = pyi_watch_run(&run->watch, err);
 	pyi_step_mark("end");
 	restore_terminal(run);
 	if (ret)
 		return ret;
+	if (run->observer)
+		pyi_observer_end(run->observer);
 	if (run->cgroup)
 		run->has_usage = pyi_cgroup_usage(run->cgroup, &run->usage) == 0;
 	if (run->bpf && run->cgroup) {
@@ -54,7 +57,8 @@ int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 	if (run->watch.has_setup_error)
 		return pyi_err_set(err, failure->errnum, "cannot start Python: %s", failure->path);
 	if (run->options->guest == PYI_GUEST_PYTHON && !run->watch.is_ready &&
-	    !run->watch.was_killed && !(run->has_usage && run->usage.oom_kills))
+	    !run->watch.was_killed && !(run->has_usage && run->usage.oom_kills) &&
+	    !(run->observer && pyi_observer_cpu_is_spent(run->observer)))
 		return pyi_err_set(err, EPROTO, "Python ended before it was ready (%s %d)",
 				   WIFSIGNALED(run->watch.wait_status) ? "signal" : "exit code",
 				   WIFSIGNALED(run->watch.wait_status)
@@ -70,6 +74,7 @@ void pyi_step_outcome(struct pyi_run *run)
 		.plan = run->plan,
 		.watch = &run->watch,
 		.usage = run->has_usage ? &run->usage : NULL,
+		.cpu_is_spent = run->observer && pyi_observer_cpu_is_spent(run->observer),
 		.script_dir = run->source.script_dir,
 		.events = run->events,
 		.n_events = run->n_events,
@@ -94,6 +99,8 @@ void pyi_step_fill_result(struct pyi_run *run)
 		result->mode = pyi_mode_name(run->plan->mode);
 		memcpy(result->layers, run->plan->layers, sizeof(result->layers));
 	}
+	if (run->observer)
+		pyi_observer_tell(run->observer, result);
 	result->wall_us = pyi_now_us() - run->start_us;
 }
 

@@ -20,6 +20,7 @@
 #include "plan/facts.h"
 #include "plan/grants.h"
 #include "report/result.h"
+#include "super/observer.h"
 #include "super/run.h"
 #include "super/source.h"
 #include "super/watch.h"
@@ -37,6 +38,7 @@ struct pyi_run {
 	struct pyi_cgroup *cgroup;
 	struct pyi_bpf *bpf;
 	struct pyi_seccomp seccomp;
+	struct pyi_observer *observer; /* NULL without a cgroup */
 	struct pyi_watch watch;
 	struct pyi_sandbox sandbox;
 	struct pyi_bpf_event events[PYI_RUN_EVENTS_MAX];

@@ -2,17 +2,19 @@
 /*
  * The supervisor's event loop.
  *
- * One poll over: the pidfd of init (readable: everything is gone), the status pipe (init's records), the report pipe
- * (the guest's claims), the signalfd, one timer, and the guest's output where it is counted. The timer is set to the
- * nearest deadline: wall time, the next look at CPU time, or the second of grace between SIGXCPU and SIGKILL.
+ * One poll over: the pidfd of init (readable: everything is gone), the status pipe (init's records), the report
+ * pipe (the guest's claims), the signalfd, one timer, and the guest's output where it is counted. The timer is set
+ * to the nearest deadline: wall time, the next look at CPU time, or the second of grace between SIGXCPU and
+ * SIGKILL.
  *
  * CPU time is read from the cgroup. All CPUs together can use at most n µs per µs, so the next look is due after
- * (what is left) / n, and not sooner than 1 ms: a sandbox that sleeps costs a look now and then, one that computes is
- * stopped within milliseconds of its quota.
+ * (what is left) / n, and not sooner than 1 ms: a sandbox that sleeps costs a look now and then, one that computes
+ * is stopped within milliseconds of its quota. The kernel's guard (cpu_guard.h) may say so first: it counts ticks,
+ * which can be a little more than the account has.
  *
- * A guest can stop itself (SIGSTOP), flood both pipes and never read: none of that delays a deadline, because nothing
- * here blocks on the guest. Writing to our own stdout may block on its reader; chunks of PIPE_BUF are written only when
- * poll says there is room.
+ * A guest can stop itself (SIGSTOP), flood both pipes and never read: none of that delays a deadline, because
+ * nothing here blocks on the guest. Writing to our own stdout may block on its reader; chunks of PIPE_BUF are
+ * written only when poll says there is room.
  */
 #include "super/watch.h"
 
@@ -34,6 +36,7 @@
 #include "base/util.h"
 #include "kernel/cgroup.h"
 #include "kernel/sandbox.h"
+#include "super/observer.h"
 
 enum { CPU_LOOK_MIN_US = 1000, CPU_LOOK_MAX_US = 1000000, CPU_GRACE_US = 1000000 };
 
@@ -107,6 +110,8 @@ static void set_timer(struct loop *loop)
 				    min_deadline(loop->cpu_look_us, loop->cpu_kill_us));
 	struct itimerspec when = { 0 };
 
+	if (loop->watch->observer)
+		due = min_deadline(due, pyi_observer_due_us(loop->watch->observer));
 	when.it_value.tv_sec = (time_t)(due / 1000000);
 	when.it_value.tv_nsec = (long)(due % 1000000) * 1000;
 	timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
@@ -124,7 +129,7 @@ static void look_at_cpu(struct loop *loop, uint64_t now)
 		loop->cpu_look_us = now + CPU_LOOK_MAX_US;
 		return;
 	}
-	if (usage.cpu_us >= quota) {
+	if (usage.cpu_us >= quota || (watch->observer && pyi_observer_cpu_is_spent(watch->observer))) {
 		loop->cpu_look_us = 0;
 		loop->cpu_kill_us = now + CPU_GRACE_US;
 		if (!watch->was_killed && !watch->has_exited) {
@@ -155,6 +160,8 @@ static void on_timer(struct loop *loop)
 	}
 	if (loop->cpu_look_us && now >= loop->cpu_look_us)
 		look_at_cpu(loop, now);
+	if (loop->watch->observer)
+		pyi_observer_look(loop->watch->observer, now);
 	set_timer(loop);
 }
 
@@ -399,6 +406,8 @@ int pyi_watch_run(struct pyi_watch *watch, struct pyi_err *err)
 		loop->wall_deadline_us = watch->start_us + watch->plan->limits.wall_time_ms * 1000;
 	if (watch->plan->limits.cpu_time_ms && watch->cgroup)
 		look_at_cpu(loop, pyi_now_us());
+	if (watch->observer)
+		pyi_observer_start(watch->observer, pyi_now_us());
 	set_timer(loop);
 	ret = watch_loop(loop, err);
 	if (ret)

@@ -16,6 +16,7 @@
 
 struct pyi_cgroup;
 struct pyi_err;
+struct pyi_observer;
 struct pyi_sandbox;
 
 enum { PYI_WATCH_OSERRORS_MAX = 256 }; /* kept of what the guest reports; the rest is counted */
@@ -24,9 +25,10 @@ struct pyi_watch {
 	/* set by the caller */
 	const struct pyi_plan *plan;
 	struct pyi_sandbox *sandbox;
-	struct pyi_cgroup *cgroup; /* NULL without */
-	int signal_fd;		   /* the signals to forward, blocked in this process */
-	int report_fd;		   /* -1 for a command; read end, non-blocking */
+	struct pyi_cgroup *cgroup;     /* NULL without */
+	struct pyi_observer *observer; /* NULL without a cgroup */
+	int signal_fd;		       /* the signals to forward, blocked in this process */
+	int report_fd;		       /* -1 for a command; read end, non-blocking */
 	int out_fds[2]; /* read ends of the guest's stdout and stderr; -1 where it writes itself */
 	uint64_t start_us; /* CLOCK_MONOTONIC */
 

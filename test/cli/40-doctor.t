@@ -13,7 +13,7 @@ else
 	contains "$out" "asked as an ordinary user" "it says as whom"
 fi
 is "$err" "" "nothing on stderr"
-for name in namespaces idmap cgroup bpf-cgroup landlock seccomp bpf-lsm; do
+for name in namespaces idmap cgroup bpf-cgroup landlock seccomp bpf-lsm bpf-perf; do
 	like "$out" "^(on|off) +$name " "a line for $name"
 done
 off=$(grep -c '^off' "$OUT")

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* See observer.h. */
+#include "super/observer.h"
+
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "plan/plan.h"
+#include "report/result.h"
+#include "super/cpu_guard.h"
+
+struct pyi_observer {
+	struct pyi_cpu_guard *guard; /* NULL: without */
+	uint64_t guard_us;	     /* when it is due; 0: it is made, or never will be */
+};
+
+static int make_guard(struct pyi_observer *observer, const struct pyi_plan *plan,
+		      struct pyi_cgroup *cgroup, bool must_guard, struct pyi_err *err)
+{
+	if (!plan->use_bpf_perf)
+		return 0;
+	observer->guard = pyi_cpu_guard_new(cgroup, plan->limits.cpu_time_ms);
+	if (!observer->guard)
+		return pyi_err_nomem(err);
+	if (must_guard && pyi_cpu_guard_make(observer->guard, err) < 0)
+		return pyi_err_add(err, "--require bpf-perf");
+	return 0;
+}
+
+int pyi_observer_new(const struct pyi_plan *plan, struct pyi_cgroup *cgroup, bool must_guard,
+		     struct pyi_observer **ret_observer, struct pyi_err *err)
+{
+	struct pyi_observer *observer = calloc(1, sizeof(*observer));
+	int ret;
+
+	if (!observer)
+		return pyi_err_nomem(err);
+	ret = make_guard(observer, plan, cgroup, must_guard, err);
+	if (ret < 0) {
+		pyi_observer_free(observer);
+		return ret;
+	}
+	*ret_observer = observer;
+	return 0;
+}
+
+void pyi_observer_free(struct pyi_observer *observer)
+{
+	if (!observer)
+		return;
+	pyi_cpu_guard_free(observer->guard);
+	free(observer);
+}
+
+void pyi_observer_start(struct pyi_observer *observer, uint64_t now_us)
+{
+	if (observer->guard)
+		observer->guard_us = now_us + pyi_cpu_guard_delay_us(observer->guard);
+}
+
+uint64_t pyi_observer_due_us(const struct pyi_observer *observer)
+{
+	return observer->guard_us;
+}
+
+void pyi_observer_look(struct pyi_observer *observer, uint64_t now_us)
+{
+	if (observer->guard_us && now_us >= observer->guard_us) {
+		observer->guard_us = 0;
+		pyi_cpu_guard_begin(observer->guard);
+	}
+}
+
+void pyi_observer_end(struct pyi_observer *observer)
+{
+	if (observer->guard)
+		pyi_cpu_guard_end(observer->guard);
+}
+
+bool pyi_observer_cpu_is_spent(const struct pyi_observer *observer)
+{
+	return observer->guard && pyi_cpu_guard_is_spent(observer->guard);
+}
+
+void pyi_observer_tell(const struct pyi_observer *observer, struct pyi_result *result)
+{
+	if (observer->guard)
+		pyi_cpu_guard_tell(observer->guard, &result->layers[PYI_LAYER_BPF_PERF]);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is looked at while a guest runs, beside the limits that end it: it tells the event loop when it wants to look
+ * next, and after the end what it has seen goes into the result record.
+ */
+#ifndef PYI_SUPER_OBSERVER_H
+#define PYI_SUPER_OBSERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pyi_cgroup;
+struct pyi_err;
+struct pyi_plan;
+struct pyi_result;
+
+struct pyi_observer; /* opaque */
+
+/*
+ * Before the guest starts. The plan and the cgroup must outlive it. must_guard: the kernel's guard over CPU time is
+ * made now, and where it cannot be that is an error.
+ */
+int pyi_observer_new(const struct pyi_plan *plan, struct pyi_cgroup *cgroup, bool must_guard,
+		     struct pyi_observer **ret_observer, struct pyi_err *err);
+void pyi_observer_free(struct pyi_observer *observer);
+
+/* The guest has started, at this time of CLOCK_MONOTONIC in microseconds, as all times here. */
+void pyi_observer_start(struct pyi_observer *observer, uint64_t now_us);
+
+/* When it is to be called; 0: not at all. */
+uint64_t pyi_observer_due_us(const struct pyi_observer *observer);
+
+/* Look at what is due. */
+void pyi_observer_look(struct pyi_observer *observer, uint64_t now_us);
+
+/* The guest is gone: nothing changes any more. */
+void pyi_observer_end(struct pyi_observer *observer);
+
+/* At any time: did the kernel see the CPU time spent, and send its signals? */
+bool pyi_observer_cpu_is_spent(const struct pyi_observer *observer);
+
+/* After the end: add to a result whose layers are those of the plan. */
+void pyi_observer_tell(const struct pyi_observer *observer, struct pyi_result *result);
+
+#endif
