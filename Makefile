@@ -108,10 +108,10 @@ endif
 # The interpreter for the build itself; a fixed hash seed makes what it freezes reproducible.
 PYTHON := PYTHONHASHSEED=0 PYTHONHOME=$(CPYTHON) PYTHONPATH=$(CPYTHON)/lib $(CPYTHON)/python -S -P -B
 PYLIBS = $(CPYTHON)/libpython.a $(shell cat $(CPYTHON)/link)
-# What lib/guest/static.c and dlsym.c replace in libraries and in gcc's start-up code.
-WRAP := dlopen dlerror dlsym setlocale __register_frame_info __deregister_frame_info \
+# What lib/guest/static.c, dlsym.c and image_mend.c replace in libraries and in gcc's start-up code.
+WRAP := dlopen dlerror dlsym setlocale __register_frame_info __deregister_frame_info openssl_get_fork_id \
 	$(if $(filter 3.13t,$(RUNTIME)),_PyCriticalSection_BeginSlow)
-LDWRAP := $(WRAP:%=-Wl,--wrap=%) -Wl,--eh-frame-hdr
+LDWRAP := $(WRAP:%=-Wl,--wrap=%) -Wl,--eh-frame-hdr -Wl,--entry=pyi_image_entry
 LIBS := -lbpf -lelf -lyaml -lcrypto -lzstd -lz -luuid -ldl -lm -lpthread
 
 .PHONY: build in-lint in-fuzz in-format tests FORCE
@@ -130,6 +130,12 @@ $(B)/obj/lib/guest/%.o: CPPFLAGS += -isystem $(CPYTHON)/include
 $(B)/obj/%.o: %.c | $(GEN)/version.h $(GEN)/bpf.stamp
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# The restorer runs before libc, in whichever build: nothing that needs a thread pointer or calls a function.
+$(B)/obj/lib/guest/image_start.o: lib/guest/image_start.c
+	@mkdir -p $(@D)
+	gcc $(CPPFLAGS) -std=gnu17 -O2 -g -fno-pie $(WARN) -ffile-prefix-map=$(CURDIR)/= -ffreestanding \
+		-fno-stack-protector -fcf-protection=none -fno-tree-loop-distribute-patterns -MMD -MP -c -o $@ $<
 
 # The version: what git says, rewritten only when it changed.
 $(GEN)/version.h: FORCE
@@ -166,7 +172,8 @@ include Makefile.bpf
 # build root's loader and libraries by absolute path, so that they run outside the root too.
 UNIT_LD = -no-pie -Wl,--dynamic-linker=$(PYI_ROOT)/lib64/ld-linux-x86-64.so.2 \
 	-Wl,-rpath,$(PYI_ROOT)/usr/lib/x86_64-linux-gnu $(if $(RELEASE),-fuse-ld=lld)
-UNIT_OBJ = $(filter-out $(B)/obj/lib/guest/%,$(LIB_OBJ)) $(B)/obj/lib/guest/spec.o
+UNIT_OBJ = $(filter-out $(B)/obj/lib/guest/%,$(LIB_OBJ)) \
+	$(addprefix $(B)/obj/lib/guest/,spec.o image_check.o image_build.o)
 $(B)/unit/%: test/unit/%.c $(UNIT_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(UNIT_LD) -o $@ $< $(UNIT_OBJ) \

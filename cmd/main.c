@@ -10,6 +10,7 @@
 #include "base/util.h"
 #include "cmd/commands.h"
 #include "guest/guest.h"
+#include "guest/image.h"
 
 const struct pyi_command *const pyi_commands[] = {
 	&pyi_command_run, &pyi_command_policy, &pyi_command_doctor, &pyi_command_help, NULL,
@@ -53,6 +54,8 @@ int main(int argc, char **argv)
 	/* Only the init of a sandbox executes us under this name, with the spec on its descriptor. */
 	if (argc == 1 && strcmp(argv[0], PYI_GUEST_ARGV0) == 0)
 		return pyi_guest_main();
+	if (strcmp(argv[0], PYI_IMAGE_ARGV0) == 0)
+		return pyi_image_builder_main(argc, argv);
 	reserve_stdio();
 	if (argc < 2)
 		return pyi_usage_error(NULL, "no command given");

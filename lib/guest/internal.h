@@ -35,14 +35,29 @@ void pyi_guest_static_init(void);
 /* What this thread's next dlerror() says: the format has one %s, for the name. */
 void pyi_guest_dl_fail(const char *format, const char *name) __attribute__((format(printf, 1, 0)));
 
-/* Make the interpreter ready. No file is opened and no thread made. */
-int pyi_guest_python_start(struct pyi_err *err);
+/* Make the interpreter ready. No file is opened and no thread made. For an image: nothing depends on this process. */
+int pyi_guest_python_start(bool for_image, struct pyi_err *err);
+
+/* Allocators and thread stacks follow the process's limits. Part of a start; again in a restored process. */
+void pyi_guest_fit_limits(void);
+
+/* All that is the same in every guest: the interpreter, our helper module, builtins. A part of each image. */
+int pyi_guest_make_common(bool for_image, struct pyi_err *err);
+
+/* An exception is set: print it, and the error that says which step failed. */
+int pyi_guest_python_error(struct pyi_err *err, const char *what);
+
+/* In a restored guest: what the builder's memory has that is another's, or stale, becomes this process's own. */
+int pyi_image_mend(struct pyi_err *err);
+
+/* In the builder: what pyi_image_mend will need. */
+int pyi_image_mend_prepare(struct pyi_err *err);
 
 /* EROFS makes a PermissionError. 0, or -1. */
 int pyi_guest_map_errno(void);
 
-/* Everything of ours is loaded: the collector runs from now on, and leaves aside what is there already. */
-void pyi_guest_python_ready(void);
+/* Everything of ours is loaded: the garbage collector leaves it aside. */
+void pyi_guest_python_freeze(void);
 void pyi_guest_python_end(void); /* before Py_FinalizeEx */
 
 /* Memory is full and an exception has to be shown: make room. Under RLIMIT_DATA only; once. */
@@ -54,7 +69,7 @@ void pyi_guest_release_reserve(void);
  */
 void pyi_guest_report_open(int fd);
 void pyi_guest_report_error(const struct pyi_err *err);
-void pyi_guest_report_ready(void);
+void pyi_guest_report_ready(void); /* and whether it came from an image, or why not */
 void pyi_guest_report_script(const char *path, const char *shown); /* `shown` is kept */
 void pyi_guest_report_uncaught(void); /* the exception that is set now; it stays set */
 

@@ -3,7 +3,8 @@
  * The guest process from its exec to its end. Order matters:
  *
  *	1. read the spec (descriptor 3), take the report pipe (descriptor 4)
- *	2. start the interpreter; sys.argv, sys.path, builtins, __main__ as python3 has them
+ *	2. start the interpreter, or mend the one that the image holds (image.h); sys.argv, sys.path, builtins,
+ *	   __main__ as python3 has them
  *	3. the rest of the lock-down: not dumpable, MDWE, the system call filter
  *	4. tell the supervisor that all is ready
  *	5. the user's code, and an end as python3 would make it
@@ -19,6 +20,8 @@
 
 #include "base/err.h"
 #include "base/util.h"
+#include "guest/image_state.h"
+#include "guest/image_train.h"
 #include "guest/internal.h"
 #include "kernel/lockdown.h"
 #include "kernel/sandbox.h"
@@ -30,6 +33,8 @@ extern int _Py_HandleSystemExit(int *exitcode);
 
 /* The text in it is read until the very end, for tracebacks. */
 static struct pyi_guest_spec_map spec_map;
+
+static PyObject *helper; /* the module _pyisolate */
 
 /* ------------------------------------------------------------------------------------------------- sys */
 
@@ -106,7 +111,7 @@ static int call(PyObject *module, const char *function, PyObject *arg)
 	return result ? 0 : -1;
 }
 
-static int restrict_imports(PyObject *helper, const struct pyi_guest_spec *spec)
+static int restrict_imports(const struct pyi_guest_spec *spec)
 {
 	PyObject *names = PyList_New(0);
 	int ret = names ? 0 : -1;
@@ -144,7 +149,7 @@ static PyObject *script_filename(const struct pyi_guest_spec *spec)
 }
 
 /* __file__, __cached__ and, for a script, a loader that has the source. */
-static int set_script(PyObject *helper, PyObject *globals, PyObject *filename, PyObject *text,
+static int set_script(PyObject *globals, PyObject *filename, PyObject *text,
 		      const struct pyi_guest_spec *spec)
 {
 	PyObject *loader = NULL;
@@ -162,11 +167,11 @@ static int set_script(PyObject *helper, PyObject *globals, PyObject *filename, P
 	return ret;
 }
 
-static int prepare(PyObject *helper, const struct pyi_guest_spec *spec)
+static int prepare(const struct pyi_guest_spec *spec)
 {
-	if (pyi_guest_map_errno() || set_argv(spec) || set_path(spec) || call(helper, "site", NULL))
+	if (set_argv(spec) || set_path(spec))
 		return -1;
-	if (spec->imports && restrict_imports(helper, spec))
+	if (spec->imports && restrict_imports(spec))
 		return -1;
 	if (spec->report_oserrors && pyi_guest_report_oserrors())
 		return -1;
@@ -234,8 +239,7 @@ static bool is_plain(const struct pyi_guest_spec *spec)
 	return !(bits & 0x80) && !memmem(spec->text, (third ? third : end) - spec->text, "coding", 6);
 }
 
-static PyObject *compile_text(PyObject *helper, PyObject *filename, PyObject *text,
-			      const struct pyi_guest_spec *spec)
+static PyObject *compile_text(PyObject *filename, PyObject *text, const struct pyi_guest_spec *spec)
 {
 	PyCompilerFlags flags = { .cf_flags = 0, .cf_feature_version = PY_MINOR_VERSION };
 	PyObject *decoded = NULL, *code = NULL;
@@ -256,14 +260,14 @@ static PyObject *compile_text(PyObject *helper, PyObject *filename, PyObject *te
 	return code;
 }
 
-static PyObject *run_text(PyObject *helper, PyObject *globals, const struct pyi_guest_spec *spec)
+static PyObject *run_text(PyObject *globals, const struct pyi_guest_spec *spec)
 {
 	PyObject *text = PyMemoryView_FromMemory((char *)spec->text, spec->text_len, PyBUF_READ);
 	PyObject *filename = script_filename(spec);
 	PyObject *code = NULL, *result = NULL, *exc;
 
-	if (text && filename && !set_script(helper, globals, filename, text, spec))
-		code = compile_text(helper, filename, text, spec);
+	if (text && filename && !set_script(globals, filename, text, spec))
+		code = compile_text(filename, text, spec);
 	if (code)
 		result = PyEval_EvalCode(code, globals, globals);
 	exc = PyErr_GetRaisedException();
@@ -279,7 +283,7 @@ static PyObject *run_text(PyObject *helper, PyObject *globals, const struct pyi_
 	return result;
 }
 
-static PyObject *run(PyObject *helper, const struct pyi_guest_spec *spec)
+static PyObject *run(const struct pyi_guest_spec *spec)
 {
 	PyObject *module = PyImport_AddModuleRef("__main__");
 	PyObject *result = NULL;
@@ -291,7 +295,7 @@ static PyObject *run(PyObject *helper, const struct pyi_guest_spec *spec)
 	else if (spec->source == PYI_SOURCE_CODE)
 		result = run_command(PyModule_GetDict(module), spec);
 	else
-		result = run_text(helper, PyModule_GetDict(module), spec);
+		result = run_text(PyModule_GetDict(module), spec);
 	Py_DECREF(module);
 	return result;
 }
@@ -353,6 +357,7 @@ static int on_audit(const char *event, PyObject *args, void *data)
 		if (ending.streams[i] && !can_flush(ending.streams[i]))
 			ending.code = EXIT_FLUSH;
 	fflush(NULL);
+	pyi_image_train_end();
 	_exit(end_process(ending.code));
 }
 
@@ -364,11 +369,11 @@ static void hold_stream(size_t i, const char *name)
 		ending.streams[i] = Py_NewRef(stream);
 }
 
-static int run_to_end(PyObject *helper, const struct pyi_guest_spec *spec)
+static int run_to_end(const struct pyi_guest_spec *spec)
 {
-	PyObject *result = run(helper, spec);
+	PyObject *result = run(spec);
 
-	Py_DECREF(helper);
+	Py_CLEAR(helper);
 	if (!result)
 		ending.code = end_with_exception(&ending.interrupted);
 	Py_XDECREF(result);
@@ -383,38 +388,52 @@ static int run_to_end(PyObject *helper, const struct pyi_guest_spec *spec)
 
 /* ------------------------------------------------------------------------------------------------ start */
 
-static int python_error(struct pyi_err *err, const char *what)
+int pyi_guest_python_error(struct pyi_err *err, const char *what)
 {
 	PyErr_Print();
 	return pyi_err_set(err, ENOEXEC, "the guest's interpreter failed: %s", what);
 }
 
-static int make_ready(PyObject **ret_helper, struct pyi_err *err)
+int pyi_guest_make_common(bool for_image, struct pyi_err *err)
 {
+	int ret = pyi_guest_python_start(for_image, err);
+
+	if (ret)
+		return ret;
+	helper = PyImport_ImportModule("_pyisolate");
+	if (!helper || pyi_guest_map_errno() || call(helper, "site", NULL))
+		return pyi_guest_python_error(err, "cannot prepare its builtins");
+	return 0;
+}
+
+static int make_ready(struct pyi_err *err)
+{
+	bool is_restored = pyi_image_state.reason == PYI_IMAGE_USED;
 	int ret = pyi_guest_spec_read(PYI_GUEST_SPEC_FD, &spec_map, err);
 
 	close(PYI_GUEST_SPEC_FD);
 	if (!ret)
-		ret = pyi_guest_python_start(err);
+		ret = is_restored ? pyi_image_mend(err) : pyi_guest_make_common(false, err);
 	if (ret)
 		return ret;
-	*ret_helper = PyImport_ImportModule("_pyisolate");
-	if (!*ret_helper || prepare(*ret_helper, &spec_map.spec))
-		return python_error(err, "cannot prepare for the user's code");
+	if (prepare(&spec_map.spec))
+		return pyi_guest_python_error(err, "cannot prepare for the user's code");
+	/* What an image holds is frozen already, and to do it again would touch every page of it. */
+	if (!is_restored)
+		pyi_guest_python_freeze();
 	return lock_down(&spec_map.spec, err);
 }
 
 int pyi_guest_main(void)
 {
 	struct pyi_err err = { .errnum = 0 };
-	PyObject *helper = NULL;
 
 	pyi_guest_report_open(PYI_GUEST_REPORT_FD);
-	if (make_ready(&helper, &err)) {
+	if (make_ready(&err)) {
 		pyi_guest_report_error(&err);
 		return EXIT_SETUP;
 	}
-	pyi_guest_python_ready();
+	PyGC_Enable();
 	pyi_guest_report_ready();
-	return run_to_end(helper, &spec_map.spec);
+	return run_to_end(&spec_map.spec);
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "guest/image_state.h"
 #include "guest/internal.h"
 #include "wire/report_msg.h"
 
@@ -82,10 +83,25 @@ void pyi_guest_report_error(const struct pyi_err *err)
 	send_record(&msg);
 }
 
+/* Why there is no image's interpreter here, for people. */
+static const char *const reasons[] = {
+	[PYI_IMAGE_NONE] = "",
+	[PYI_IMAGE_USED] = "",
+	[PYI_IMAGE_UNREADABLE] = "it cannot be read",
+	[PYI_IMAGE_DAMAGED] = "it is damaged",
+	[PYI_IMAGE_OTHER_BINARY] = "it was made by another build of pyisolate",
+	[PYI_IMAGE_OTHER_CPU] = "it was made on another CPU",
+	[PYI_IMAGE_ENVIRONMENT] = "the environment has a variable that shapes the interpreter's start",
+	[PYI_IMAGE_NO_ROOM] = "its memory does not fit into the limits, or something else is there",
+};
+
 void pyi_guest_report_ready(void)
 {
 	struct pyi_report_msg msg = { .type = PYI_REPORT_READY };
 
+	if (pyi_image_state.reason == PYI_IMAGE_USED)
+		msg.flags = PYI_REPORT_IMAGE;
+	snprintf(msg.path, sizeof(msg.path), "%s", reasons[pyi_image_state.reason]);
 	send_record(&msg);
 }
 

@@ -19,6 +19,7 @@ extern const struct _frozen pyi_frozen_modules[];
 /* Of the mimalloc inside libpython, whose header is not installed. */
 extern void mi_option_set(int option, long value);
 enum { MI_OPTION_EAGER_COMMIT = 3, MI_OPTION_ARENA_EAGER_COMMIT = 4, MI_OPTION_ARENA_RESERVE = 23 };
+enum { MI_EAGER_IF_OVERCOMMITTED = 2 };
 
 /* gc.freeze() and gc.unfreeze() without gc. Of libpython, whose headers declare them for its own use only. */
 extern void _PyGC_Freeze(PyInterpreterState *interp);
@@ -68,29 +69,50 @@ void pyi_guest_release_reserve(void)
 }
 
 /*
+ * A thread's stack, as libc sets it from RLIMIT_STACK when it starts; less where memory is short, for the stack of a
+ * thread counts in full.
+ */
+static void fit_thread_stacks(const struct rlimit *data)
+{
+	struct rlimit limit;
+	size_t size = 2 << 20;
+	pthread_attr_t attr;
+
+	if (!getrlimit(RLIMIT_STACK, &limit) && limit.rlim_cur != RLIM_INFINITY)
+		size = limit.rlim_cur;
+	if (data->rlim_cur != RLIM_INFINITY && data->rlim_cur / 32 < 8 << 20) {
+		size = data->rlim_cur / 32;
+		if (size < 1 << 20)
+			size = 1 << 20;
+	}
+	if (pthread_attr_init(&attr))
+		return;
+	if (!pthread_attr_setstacksize(&attr, size & ~(size_t)0xfff))
+		pthread_setattr_default_np(&attr);
+	pthread_attr_destroy(&attr);
+}
+
+/*
  * Memory has to be asked for in small pieces: an arena of 1 GiB would count against RLIMIT_DATA at once, and so would
  * each thread's stack. Without a limit the defaults are faster.
  */
-static void fit_memory_limit(void)
+static void commit_memory_early(bool early)
+{
+	mi_option_set(MI_OPTION_ARENA_RESERVE, 0);
+	mi_option_set(MI_OPTION_ARENA_EAGER_COMMIT, early ? MI_EAGER_IF_OVERCOMMITTED : 0);
+	mi_option_set(MI_OPTION_EAGER_COMMIT, early);
+}
+
+void pyi_guest_fit_limits(void)
 {
 	struct rlimit limit;
-	size_t stack;
-	pthread_attr_t attr;
 
-	mi_option_set(MI_OPTION_ARENA_RESERVE, 0);
-	if (getrlimit(RLIMIT_DATA, &limit) || limit.rlim_cur == RLIM_INFINITY)
-		return;
-	take_reserve(limit.rlim_cur);
-	mi_option_set(MI_OPTION_ARENA_EAGER_COMMIT, 0);
-	mi_option_set(MI_OPTION_EAGER_COMMIT, 0);
-	stack = limit.rlim_cur / 32;
-	if (stack >= 8 << 20 || pthread_attr_init(&attr))
-		return;
-	if (stack < 1 << 20)
-		stack = 1 << 20;
-	if (!pthread_attr_setstacksize(&attr, stack & ~(size_t)0xffff))
-		pthread_setattr_default_np(&attr);
-	pthread_attr_destroy(&attr);
+	if (getrlimit(RLIMIT_DATA, &limit))
+		limit.rlim_cur = RLIM_INFINITY;
+	commit_memory_early(limit.rlim_cur == RLIM_INFINITY);
+	fit_thread_stacks(&limit);
+	if (limit.rlim_cur != RLIM_INFINITY)
+		take_reserve(limit.rlim_cur);
 }
 
 static int status_error(struct pyi_err *err, PyStatus status)
@@ -183,7 +205,7 @@ static PyStatus initialise(PyConfig *config)
 		return status;
 	/*
 	 * In two steps, because the garbage collector can be stopped only in between: what start-up makes stays, and
-	 * looking through it takes a tenth of the time. pyi_guest_python_ready lets it run again.
+	 * looking through it takes a tenth of the time. It runs again from just before the user's code.
 	 */
 	config->_init_main = 0;
 	status = Py_InitializeFromConfig(config);
@@ -193,10 +215,9 @@ static PyStatus initialise(PyConfig *config)
 	return _Py_InitializeMain();
 }
 
-void pyi_guest_python_ready(void)
+void pyi_guest_python_freeze(void)
 {
 	_PyGC_Freeze(PyInterpreterState_Get());
-	PyGC_Enable();
 }
 
 void pyi_guest_python_end(void)
@@ -210,14 +231,17 @@ void pyi_guest_python_end(void)
 #endif
 }
 
-int pyi_guest_python_start(struct pyi_err *err)
+int pyi_guest_python_start(bool for_image, struct pyi_err *err)
 {
 	PyConfig config;
 	PyStatus status;
 	int ret;
 
 	pyi_guest_static_init();
-	fit_memory_limit();
+	if (for_image)
+		commit_memory_early(false); /* what is not used shall be no part of it */
+	else
+		pyi_guest_fit_limits();
 	PyImport_FrozenModules = pyi_frozen_modules;
 	ret = preinitialise(err);
 	if (ret)

@@ -30,6 +30,7 @@ struct fds {
 	int stdio[3];
 	int spec;
 	int report;
+	int image;
 	int exec;
 	int gate;
 	int fail;
@@ -60,14 +61,14 @@ static int put(int fd, int number, struct pyi_err *err)
 }
 
 /*
- * 0 to 2 as given, 3 and 4 for Python, what is needed until the exec above them, nothing else. Everything is moved up
+ * 0 to 2 as given, 3 to 5 for Python, what is needed until the exec above them, nothing else. Everything is moved up
  * first: any of them may sit on a number that another one is to get.
  */
 static int order_fds(struct fds *fds, struct pyi_err *err)
 {
-	int *all[] = { &fds->fail,     &fds->gate,     &fds->exec, &fds->stdio[0],
-		       &fds->stdio[1], &fds->stdio[2], &fds->spec, &fds->report };
-	int keep[5], ret = 0;
+	int *all[] = { &fds->fail,     &fds->gate, &fds->exec,	 &fds->stdio[0], &fds->stdio[1],
+		       &fds->stdio[2], &fds->spec, &fds->report, &fds->image };
+	int keep[6], ret = 0;
 	size_t n;
 
 	for (size_t i = 0; ret == 0 && i < PYI_ARRAY_SIZE(all); i++)
@@ -78,13 +79,16 @@ static int order_fds(struct fds *fds, struct pyi_err *err)
 		ret = put(fds->spec, PYI_GUEST_SPEC_FD, err);
 	if (ret == 0)
 		ret = put(fds->report, PYI_GUEST_REPORT_FD, err);
+	if (ret == 0)
+		ret = put(fds->image, PYI_GUEST_IMAGE_FD, err);
 	if (ret)
 		return ret;
 	keep[0] = fds->spec < 0 ? -1 : PYI_GUEST_SPEC_FD;
 	keep[1] = fds->report < 0 ? -1 : PYI_GUEST_REPORT_FD;
-	keep[2] = fds->exec;
-	keep[3] = fds->gate;
-	keep[4] = fds->fail;
+	keep[2] = fds->image < 0 ? -1 : PYI_GUEST_IMAGE_FD;
+	keep[3] = fds->exec;
+	keep[4] = fds->gate;
+	keep[5] = fds->fail;
 	n = pyi_init_sort_fds(keep, PYI_ARRAY_SIZE(keep));
 	return pyi_lockdown_fds(keep, n, err);
 }
@@ -185,6 +189,7 @@ _Noreturn void pyi_enter_guest(const struct pyi_init *init, int exec_fd, int gat
 	char *const guest_argv[] = { (char[]){ PYI_GUEST_ARGV0 }, NULL };
 	struct fds fds = { .spec = start->spec_fd,
 			   .report = start->report_fd,
+			   .image = start->image_fd,
 			   .exec = exec_fd,
 			   .gate = gate_fd,
 			   .fail = fail_fd };

@@ -104,9 +104,9 @@ static int tie_to_supervisor(const struct state *state, struct pyi_err *err)
 static int close_inherited(const struct pyi_init *init, struct pyi_err *err)
 {
 	const struct pyi_sandbox_start *start = init->start;
-	int keep[] = { init->status_fd, init->self_fd,	  init->idmap_fd,
-		       start->stdio[0], start->stdio[1],  start->stdio[2],
-		       start->spec_fd,	start->report_fd, init->netns_fd };
+	int keep[] = { init->status_fd, init->self_fd,	 init->idmap_fd, start->stdio[0],
+		       start->stdio[1], start->stdio[2], start->spec_fd, start->report_fd,
+		       start->image_fd, init->netns_fd };
 	size_t n = pyi_init_sort_fds(keep, PYI_ARRAY_SIZE(keep));
 
 	return pyi_lockdown_fds(keep, n, err);

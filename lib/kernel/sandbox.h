@@ -46,6 +46,7 @@ struct pyi_sandbox_start {
 	int stdio[3]; /* become 0, 1, 2 of the guest; -1: closed */
 	int spec_fd; /* Python: the guest spec (memfd), becomes PYI_GUEST_SPEC_FD; -1 for a command */
 	int report_fd; /* write end of the report pipe, becomes PYI_GUEST_REPORT_FD; -1 for a command */
+	int image_fd; /* an image, open for reading, becomes PYI_GUEST_IMAGE_FD; -1: the guest starts normally */
 	char *const *argv;		   /* of a command; NULL for Python */
 	const struct pyi_seccomp *seccomp; /* before a command's exec; NULL for Python, which does it itself */
 	uid_t owner_uid;		   /* the invoker's, whom idmapped files belong to */
@@ -53,7 +54,7 @@ struct pyi_sandbox_start {
 };
 
 /* Descriptors the Python guest starts with. */
-enum { PYI_GUEST_SPEC_FD = 3, PYI_GUEST_REPORT_FD = 4 };
+enum { PYI_GUEST_SPEC_FD = 3, PYI_GUEST_REPORT_FD = 4, PYI_GUEST_IMAGE_FD = 5 };
 
 /* argv[0] with which it is executed; main() hands over to pyi_guest_main at once when it sees it. */
 #define PYI_GUEST_ARGV0 "pyisolate-guest"

@@ -34,7 +34,7 @@ static_assert(sizeof(struct pyi_status_msg) == 1064, "status record");
 
 enum pyi_report_type {
 	PYI_REPORT_ERROR = 1, /* the interpreter could not be made ready: errnum, path = message. Before READY only. */
-	PYI_REPORT_READY,   /* next is the user's code */
+	PYI_REPORT_READY, /* next is the user's code; path: why an image that was handed over is not used */
 	PYI_REPORT_OSERROR, /* an OSError was raised: errnum, path, at */
 	PYI_REPORT_UNCAUGHT, /* the run ends with an exception: name, errnum, path or module in `path`, at */
 };
@@ -43,6 +43,7 @@ enum pyi_report_flags {
 	PYI_REPORT_WRITE = 1 << 0,   /* the call wanted to write */
 	PYI_REPORT_ADDRESS = 1 << 1, /* `path` is "address:port" */
 	PYI_REPORT_PROGRAM = 1 << 2, /* `path` is a program to be executed */
+	PYI_REPORT_IMAGE = 1 << 3,   /* READY: the interpreter came from the image */
 };
 
 struct pyi_report_msg {

@@ -120,7 +120,8 @@ static inline struct fixture fixture_new(void)
 	f.start = (struct pyi_sandbox_start){ .argv = true_argv,
 					      .stdio = { STDIN_FILENO, STDOUT_FILENO, -2 },
 					      .spec_fd = -1,
-					      .report_fd = -1 };
+					      .report_fd = -1,
+					      .image_fd = -1 };
 	f.sandbox = PYI_SANDBOX_INIT;
 	f.mounts = fixture_count_mounts();
 	f.fds = fixture_count_fds();

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A restored guest has the builder's memory. Here it becomes this process's own, before anything of the user's is read.
+ * See image.h for the whole; what the kernel and libc keep of a process is the restorer's (image_start.c).
+ *
+ *	fact				where it is cached		what is done
+ *	native id of the thread		thread state, threading		set
+ *	resource limits			mimalloc, libc's thread stacks	fitted again
+ *	environment			posix.environ, os.environ	filled again
+ *	standard streams		sys, C's stdio			remade, unless they are pipes as the builder's
+ *	time zone			libc, time			read again where there may be one
+ *	random numbers			random, OpenSSL's generators	seeded again; OpenSSL: when next used
+ *	time of the start		logging				set
+ */
+#include <Python.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "guest/image_state.h"
+#include "guest/image_train.h"
+#include "guest/internal.h"
+
+/* What the builder looked up. */
+static struct {
+	PyObject *environ;	       /* the dictionary behind os.environ */
+	PyObject *open, *text_wrapper; /* of _io */
+} known;
+
+/* ------------------------------------------------------------------------------------------------- randomness */
+
+/*
+ * OpenSSL's generators notice that they are in another process than the one that seeded them by this number, and take
+ * new seed from the kernel then. A restored process can have the builder's pid.
+ */
+int __real_openssl_get_fork_id(void);
+int __wrap_openssl_get_fork_id(void);
+
+int __wrap_openssl_get_fork_id(void)
+{
+	enum { IS_RESTORED = 1 << 30 }; /* above any pid */
+
+	return __real_openssl_get_fork_id() |
+	       (pyi_image_state.reason == PYI_IMAGE_USED ? IS_RESTORED : 0);
+}
+
+/* ------------------------------------------------------------------------------------------------ environment */
+
+static int set_variable(PyObject *to, const char *variable)
+{
+	const char *equals = strchr(variable + 1, '='); /* as os does: a name may begin with '=' */
+	PyObject *name, *value;
+	int ret = -1;
+
+	if (!variable[0] || !equals)
+		return 0;
+	name = PyBytes_FromStringAndSize(variable, equals - variable);
+	value = PyBytes_FromString(equals + 1);
+	if (name && value)
+		ret = PyDict_SetDefaultRef(to, name, value, NULL);
+	Py_XDECREF(name);
+	Py_XDECREF(value);
+	return ret < 0 ? -1 : 0;
+}
+
+static int mend_environ(void)
+{
+	PyDict_Clear(known.environ);
+	for (char **at = environ; *at; at++)
+		if (set_variable(known.environ, *at))
+			return -1;
+	return 0;
+}
+
+/* -------------------------------------------------------------------------------------------- standard streams */
+
+static const struct {
+	const char *name, *original, *shown, *mode, *raw_mode, *errors;
+} streams[] = {
+	{ "stdin", "__stdin__", "<stdin>", "r", "rb", "surrogateescape" },
+	{ "stdout", "__stdout__", "<stdout>", "w", "wb", "surrogateescape" },
+	{ "stderr", "__stderr__", "<stderr>", "w", "wb", "backslashreplace" },
+};
+
+static int is_terminal(PyObject *raw)
+{
+	PyObject *answer = PyObject_CallMethod(raw, "isatty", NULL);
+	int ret = answer ? PyObject_IsTrue(answer) : -1;
+
+	Py_XDECREF(answer);
+	return ret;
+}
+
+/* As the interpreter makes them when it starts (create_stdio in its pylifecycle.c). */
+static PyObject *make_stream(int fd, bool is_buffered)
+{
+	bool is_writing = fd != STDIN_FILENO;
+	PyObject *raw = NULL, *shown = NULL, *stream = NULL, *mode = NULL;
+	PyObject *buffer = PyObject_CallFunction(known.open, "isiOOOO", fd, streams[fd].raw_mode,
+						 is_writing && !is_buffered ? 0 : -1, Py_None,
+						 Py_None, Py_None, Py_False);
+	int tty = -1;
+
+	if (buffer)
+		raw = is_writing && !is_buffered ? Py_NewRef(buffer)
+						 : PyObject_GetAttrString(buffer, "raw");
+	shown = PyUnicode_FromString(streams[fd].shown);
+	mode = PyUnicode_FromString(streams[fd].mode);
+	if (raw && shown && mode && !PyObject_SetAttrString(raw, "name", shown))
+		tty = is_terminal(raw);
+	if (tty >= 0)
+		stream = PyObject_CallFunction(
+			known.text_wrapper, "OsssOO", buffer, "utf-8", streams[fd].errors, "\n",
+			is_buffered && (tty || fd == STDERR_FILENO) ? Py_True : Py_False,
+			is_buffered ? Py_False : Py_True);
+	if (stream && PyObject_SetAttrString(stream, "mode", mode))
+		Py_CLEAR(stream);
+	Py_XDECREF(buffer);
+	Py_XDECREF(raw);
+	Py_XDECREF(shown);
+	Py_XDECREF(mode);
+	return stream;
+}
+
+static int set_stream(int fd, PyObject *stream)
+{
+	return PySys_SetObject(streams[fd].name, stream) || PySys_SetObject(streams[fd].original, stream)
+		       ? -1
+		       : 0;
+}
+
+static int mend_stream(int fd, bool is_buffered)
+{
+	PyObject *stream;
+	struct stat st;
+	int ret;
+
+	if (fstat(fd, &st))
+		return set_stream(fd, Py_None);
+	if (is_buffered && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+		return 0;
+	stream = make_stream(fd, is_buffered);
+	ret = stream ? set_stream(fd, stream) : -1;
+	Py_XDECREF(stream);
+	return ret;
+}
+
+static int mend_streams(void)
+{
+	const char *unbuffered = getenv("PYTHONUNBUFFERED");
+	bool is_buffered = !unbuffered || !unbuffered[0];
+
+	if (!is_buffered) {
+		setvbuf(stdin, NULL, _IONBF, BUFSIZ);
+		setvbuf(stdout, NULL, _IONBF, BUFSIZ);
+		setvbuf(stderr, NULL, _IONBF, BUFSIZ);
+	}
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (mend_stream(fd, is_buffered))
+			return -1;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------- all */
+
+int pyi_image_mend_prepare(struct pyi_err *err)
+{
+	PyObject *posix = PyImport_ImportModule("posix"), *io = PyImport_ImportModule("_io");
+
+	known.environ = posix ? PyObject_GetAttrString(posix, "environ") : NULL;
+	known.open = io ? PyObject_GetAttrString(io, "open") : NULL;
+	known.text_wrapper = io ? PyObject_GetAttrString(io, "TextIOWrapper") : NULL;
+	Py_XDECREF(posix);
+	Py_XDECREF(io);
+	if (!known.environ || !known.open || !known.text_wrapper)
+		return pyi_guest_python_error(err, "cannot find what an image has to mend");
+	return 0;
+}
+
+int pyi_image_mend(struct pyi_err *err)
+{
+	pyi_guest_fit_limits();
+	PyThreadState_Get()->native_thread_id = PyThread_get_thread_native_id();
+	if (mend_environ() || mend_streams())
+		return pyi_guest_python_error(err, "cannot mend what the image holds");
+	return 0;
+}
+
+_Noreturn void pyi_guest_resume(int argc, char **argv)
+{
+	char *slash = strrchr(argv[0], '/');
+
+	program_invocation_name = argv[0];
+	program_invocation_short_name = slash ? slash + 1 : argv[0];
+	if (argc > 1)
+		pyi_image_train_begin();
+	exit(pyi_guest_main());
+}
