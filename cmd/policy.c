@@ -16,6 +16,7 @@
 #include "base/util.h"
 #include "cmd/commands.h"
 #include "cmd/policy_options.h"
+#include "policy/contract.h"
 #include "policy/dfa.h"
 #include "policy/netblock.h"
 #include "policy/policy.h"
@@ -83,6 +84,18 @@ static struct pyi_dfa *compile(const struct pyi_policy *policy)
 	return dfa;
 }
 
+/* What a policy may say, and this version refuses to run. */
+static void note_contracts(const struct pyi_policy *policy)
+{
+	const struct pyi_contract_set *set = policy->contracts;
+
+	for (size_t i = 0; set && i < set->n; i++)
+		if (set->v[i].events & (PYI_EV_FS_ALL | PYI_EV_EXEC_ALL) & ~PYI_EV_COUNTED)
+			pyi_log_note("%s:%u: contract '%s' speaks of what the bpf-lsm layer would count, which this "
+				     "version does not do: 'run' refuses the policy",
+				     set->v[i].from.file, set->v[i].from.line, set->v[i].text);
+}
+
 static int check(const struct request *request)
 {
 	int code = 0;
@@ -93,6 +106,8 @@ static int check(const struct request *request)
 		_cleanup_policy struct pyi_policy *policy = load(request->operands[i], request, true);
 		_cleanup_dfa struct pyi_dfa *dfa = policy ? compile(policy) : NULL;
 
+		if (dfa)
+			note_contracts(policy);
 		if (!dfa)
 			code = PYI_EXIT_FAILURE;
 		else if (pyi_log_get_level() > PYI_LOG_QUIET)

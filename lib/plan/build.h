@@ -46,6 +46,7 @@ const char *pyi_access_name(unsigned int access);
 /* The steps, in order. Each 0 or -errno. */
 int pyi_build_ids(struct pyi_build *b, struct pyi_err *err);
 int pyi_build_net(struct pyi_build *b, struct pyi_err *err);
+int pyi_build_contracts(struct pyi_build *b, struct pyi_err *err);
 int pyi_build_layers(struct pyi_build *b, struct pyi_err *err);
 int pyi_build_tree(struct pyi_build *b, struct pyi_err *err);
 int pyi_build_landlock(struct pyi_build *b, struct pyi_err *err);

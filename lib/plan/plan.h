@@ -16,6 +16,7 @@
 #include "policy/policy.h"
 
 struct pyi_buf;
+struct pyi_contract_set;
 struct pyi_err;
 struct pyi_facts;
 struct pyi_grants;
@@ -158,8 +159,9 @@ struct pyi_plan {
 	size_t n_net;
 	bool net_tcp; /* some rule allows stream sockets */
 	bool net_udp;
-	bool net_listen; /* some rule allows binding a TCP port */
-	bool exec;	 /* some rule allows exec (always for PYI_GUEST_COMMAND) */
+	bool net_listen;			  /* some rule allows binding a TCP port */
+	const struct pyi_contract_set *contracts; /* the policy's, where they can be broken; else NULL */
+	bool exec; /* some rule allows exec (always for PYI_GUEST_COMMAND) */
 	bool mdwe;
 	struct pyi_rlimit_row *rlimits;
 	size_t n_rlimits;

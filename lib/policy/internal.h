@@ -29,7 +29,8 @@ struct pyi_node {
 	enum pyi_node_kind kind;
 	bool is_null; /* a plain empty scalar, '~' or 'null' */
 	unsigned int line;
-	char *text; /* of a scalar; owned by the tree */
+	unsigned int column; /* of a scalar that stands in the document as it is, from 1; else 0 */
+	char *text;	     /* of a scalar; owned by the tree */
 	uint32_t first;
 	uint32_t next;
 };
@@ -55,6 +56,7 @@ struct pyi_loader {
 struct pyi_source {
 	const char *file; /* or "--allow-read"; NULL: what was asked for itself */
 	unsigned int line;
+	unsigned int column; /* 0: not known, or not of interest */
 	bool is_template;
 	const char *dir; /* absolute and real: what relative paths are relative to; NULL: they are refused */
 };
@@ -97,8 +99,13 @@ void pyi_rule_add_net(struct pyi_loader *loader, const struct pyi_source *source
 void pyi_rule_add_env(struct pyi_loader *loader, const struct pyi_source *source, int kind,
 		      const char *text);
 void pyi_rule_add_import(struct pyi_loader *loader, const struct pyi_source *source, const char *text);
+void pyi_rule_add_contract(struct pyi_loader *loader, const struct pyi_source *source, const char *text);
 void pyi_rule_set_limit(struct pyi_loader *loader, const struct pyi_source *source, const char *key,
 			const char *text);
+
+/* A path as a rule has it (see struct pyi_fs_rule), NULL after an error. The caller frees it. */
+char *pyi_rule_path(struct pyi_loader *loader, const struct pyi_source *source, const char *text,
+		    bool *ret_is_glob);
 
 /* The keys of `limits`. */
 extern const char *const pyi_limit_keys[];

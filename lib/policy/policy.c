@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/util.h"
+#include "policy/contract.h"
 #include "policy/internal.h"
 
 static void free_strings(char **v, size_t n)
@@ -38,6 +39,7 @@ void pyi_policy_free(struct pyi_policy *p)
 	free(p->fs);
 	free(p->net);
 	free(p->env);
+	pyi_contract_set_free(p->contracts);
 	free_strings(p->imports, p->n_imports);
 	free_strings(p->notes, p->n_notes);
 	free(p->name);
@@ -74,6 +76,11 @@ static char *make_line(const struct pyi_source *source, const char *fmt, va_list
 	}
 	if (!source->file)
 		return pyi_take_ptr(message);
+	if (source->line && source->column)
+		return asprintf(&line, "%s:%u:%u: %s", source->file, source->line, source->column,
+				message) < 0
+			       ? NULL
+			       : line;
 	if (source->line)
 		return asprintf(&line, "%s:%u: %s", source->file, source->line, message) < 0 ? NULL
 											     : line;

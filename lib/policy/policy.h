@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct pyi_buf;
+struct pyi_contract_set;
 struct pyi_err;
 
 enum {
@@ -94,6 +95,7 @@ struct pyi_policy {
 	bool has_imports; /* an import list was given */
 	char **imports;	  /* top-level module names */
 	size_t n_imports;
+	struct pyi_contract_set *contracts; /* policy/contract.h; NULL without any */
 	struct pyi_limits limits;
 	char **notes; /* rewritten seed-era spellings, "policy.yml:3: 'mem' is now 'memory'" */
 	size_t n_notes;

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/parse.h"
+#include "policy/contract.h"
 #include "policy/internal.h"
 
 /* Characters YAML does not take raw, or that would fold or hide. */
@@ -182,6 +183,15 @@ static void print_limits(const struct pyi_limits *l, struct pyi_buf *out)
 		print_limit(out, &has_title, "tmp", pyi_format_size(l->tmp_bytes, buf));
 }
 
+static void print_contracts(const struct pyi_contract_set *set, bool with_origins, struct pyi_buf *out)
+{
+	for (size_t i = 0; set && i < set->n; i++) {
+		pyi_buf_puts(out, i ? "  - " : "contracts:\n  - ");
+		add_quoted(out, set->v[i].text);
+		end_rule(out, &set->v[i].from, with_origins);
+	}
+}
+
 void pyi_policy_print(const struct pyi_policy *p, bool with_origins, struct pyi_buf *out)
 {
 	static const char *const violations[] = { "errno", "kill", "panic" };
@@ -193,4 +203,5 @@ void pyi_policy_print(const struct pyi_policy *p, bool with_origins, struct pyi_
 	print_env(p, with_origins, out);
 	print_imports(p, out);
 	print_limits(&p->limits, out);
+	print_contracts(p->contracts, with_origins, out);
 }

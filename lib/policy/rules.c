@@ -109,9 +109,8 @@ static const char *add_components(struct pyi_buf *out, const char *text)
 	return NULL;
 }
 
-/* The rule's path as policy.h promises it, NULL after an error. */
-static char *make_path(struct pyi_loader *l, const struct pyi_source *source, const char *text,
-		       bool *ret_is_glob)
+char *pyi_rule_path(struct pyi_loader *l, const struct pyi_source *source, const char *text,
+		    bool *ret_is_glob)
 {
 	_cleanup_buf struct pyi_buf out = PYI_BUF_INIT;
 	const char *wrong;
@@ -155,7 +154,7 @@ void pyi_rule_add_fs(struct pyi_loader *l, const struct pyi_source *source,
 
 	if (!has_room(l, source))
 		return;
-	rule.path = make_path(l, source, text, &rule.is_glob);
+	rule.path = pyi_rule_path(l, source, text, &rule.is_glob);
 	if (!rule.path)
 		return;
 	grown = pyi_loader_grow(l, p->fs, p->n_fs, sizeof(*p->fs));

@@ -293,6 +293,26 @@ static void read_imports(struct reader *r, uint32_t value)
 		values(r, "imports", value, take_import);
 }
 
+static void read_contracts(struct reader *r, uint32_t value)
+{
+	const char *text;
+
+	at(r, value);
+	if (node_at(r, value)->kind != PYI_NODE_LIST) {
+		pyi_loader_error(r->loader, &r->source,
+				 "'contracts' needs a list ('- net.connects <= 3'), this is %s",
+				 kind_name(node_at(r, value)));
+		return;
+	}
+	for (uint32_t i = node_at(r, value)->first; i; i = node_at(r, i)->next) {
+		text = scalar(r, "contracts", i);
+		r->source.column = node_at(r, i)->column;
+		if (text)
+			pyi_rule_add_contract(r->loader, &r->source, text);
+		r->source.column = 0;
+	}
+}
+
 /* ----------------------------------------------------------------------------------------------------- limits */
 
 /* Old spellings, here and at the top level; false when it is none of them. */
@@ -407,6 +427,8 @@ static bool read_body_key(struct reader *r, const char *key, uint32_t value)
 		read_imports(r, value);
 	else if (strcmp(key, "limits") == 0)
 		read_limits(r, value);
+	else if (strcmp(key, "contracts") == 0)
+		read_contracts(r, value);
 	else if (strcmp(key, "on_violation") == 0)
 		read_on_violation(r, value);
 	else
@@ -416,8 +438,9 @@ static bool read_body_key(struct reader *r, const char *key, uint32_t value)
 
 static void read_unknown(struct reader *r, const char *key, const char *where)
 {
-	static const char *const names[] = { "version", "extends", "on_violation", "fs",    "net",
-					     "exec",	"env",	   "imports",	   "limits" };
+	static const char *const names[] = { "version", "extends",  "on_violation", "fs",
+					     "net",	"exec",	    "env",	    "imports",
+					     "limits",	"contracts" };
 
 	if (is_limit(key))
 		pyi_loader_error(r->loader, &r->source, "'%s' belongs into 'limits: {%s: ...}'",

@@ -124,6 +124,19 @@ static uint32_t add_node(struct builder *b, enum pyi_node_kind kind, unsigned in
 	return i;
 }
 
+/* Where the text begins in its line, if it stands there letter by letter: no escapes, no folding. */
+static unsigned int column_of(const yaml_event_t *event, const char *value)
+{
+	size_t span = event->end_mark.index - event->start_mark.index, chars = 0;
+	bool is_plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+
+	for (; *value; value++)
+		chars += ((unsigned char)*value & 0xc0) != 0x80;
+	if (event->start_mark.line != event->end_mark.line || span != chars + (is_plain ? 0 : 2))
+		return 0;
+	return (unsigned int)event->start_mark.column + (is_plain ? 1 : 2);
+}
+
 static bool add_scalar(struct builder *b, const yaml_event_t *event)
 {
 	const char *value = (const char *)event->data.scalar.value;
@@ -136,6 +149,7 @@ static bool add_scalar(struct builder *b, const yaml_event_t *event)
 		return refuse(b, &event->start_mark, "a value has a NUL byte in it");
 	node = &b->tree->nodes[i];
 	node->text = strdup(value);
+	node->column = column_of(event, value);
 	if (!node->text)
 		b->loader->nomem = true;
 	node->is_null = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/*
+ * Contracts as the programs evaluate them: byte code, what is counted, and the evaluator itself, one text for the
+ * kernel, the compiler's tests and the fuzzer. Part of pyi_abi.h.
+ *
+ * A contract is an invariant: it holds before anything has happened, and what would break it is denied. It is evaluated
+ * when something happens that it speaks of, with that event counted already.
+ *
+ * Every comparison is "sum of coefficient * value, compared with a constant". An operation adds one term to the
+ * accumulator; the last one of a comparison also compares, clears the accumulator and goes on at one of two places
+ * further down. So there are no loops and no stack, 32 operations bound the work, and `and`, `or` and `not` are jumps.
+ */
+#ifndef PYI_CONTRACT_ABI_H
+#define PYI_CONTRACT_ABI_H
+
+#include <linux/types.h>
+
+/* What can happen: bit numbers, and at the same time the places of the counters in `values`. */
+enum {
+	PYI_EV_CONNECT, /* connect(2), TCP or UDP, that the rules allow */
+	PYI_EV_SEND,	/* a datagram to an address of its own */
+	PYI_EV_BIND,
+	PYI_EV_SOCKET,	   /* a TCP or UDP socket is made */
+	PYI_EV_NET_DENIED, /* a rule refused one of these */
+	PYI_EV_OPEN,
+	PYI_EV_WRITE, /* an open for writing; an OPEN too */
+	PYI_EV_CREATE,
+	PYI_EV_DELETE,
+	PYI_EV_FS_DENIED,
+	PYI_EV_EXEC,
+	PYI_EV_EXEC_DENIED,
+	PYI_EV_MAX = 16,
+};
+
+#define PYI_EV_BIT(ev)	 (1u << (ev))
+#define PYI_EV_NET_CALLS (0xfu << PYI_EV_CONNECT)
+#define PYI_EV_NET_ALL	 (0x1fu << PYI_EV_CONNECT)
+#define PYI_EV_FS_CALLS	 (0xfu << PYI_EV_OPEN)
+#define PYI_EV_FS_ALL	 (0x1fu << PYI_EV_OPEN)
+#define PYI_EV_EXEC_ALL	 (0x3u << PYI_EV_EXEC)
+/* These have happened all the same when a contract forbids them. */
+#define PYI_EV_DENIALS \
+	(PYI_EV_BIT(PYI_EV_NET_DENIED) | PYI_EV_BIT(PYI_EV_FS_DENIED) | PYI_EV_BIT(PYI_EV_EXEC_DENIED))
+/* What the programs report. A contract that speaks of anything else is refused. */
+#define PYI_EV_COUNTED 0u
+
+/* Further places in `values`. */
+enum {
+	PYI_VALUE_SLOTS = 32, /* counters with a pattern */
+	PYI_VALUE_ELAPSED = 48, /* milliseconds since the sandbox was made; set before each evaluation */
+	PYI_VALUE_PORT = 49, /* of this event's address, 0 without one; the same */
+	PYI_VALUES = 64,
+};
+
+enum {
+	PYI_CONTRACT_OPS = 32,	 /* of all contracts of a policy */
+	PYI_CONTRACT_SLOTS = 16, /* counters with a pattern */
+	PYI_CONTRACT_NETS = 16,	 /* their addresses and prefixes */
+	PYI_CONTRACT_BROKEN = 0xff,
+};
+
+/* What is larger counts as this; the compiler sees to it that no sum of such values leaves 63 bits. */
+#define PYI_CONTRACT_VALUE_MAX (1ll << 48)
+
+enum { PYI_REL_NONE, PYI_REL_LE, PYI_REL_GE, PYI_REL_EQ, PYI_REL_NE };
+
+struct pyi_abi_contract_op {
+	__u8 field;   /* place in `values` */
+	__u8 rel;     /* PYI_REL_NONE: add the term and go on */
+	__u8 on_true; /* the operation to go on with, further down, or PYI_CONTRACT_BROKEN */
+	__u8 on_false;
+	__u16 events;  /* the contract's; at others it is passed over */
+	__u8 contract; /* whose operation it is, for the record */
+	__u8 zero;
+	__s64 coef;
+	__s64 constant;
+};
+
+/* One prefix of a counter with an address. */
+struct pyi_abi_contract_net {
+	__u32 addr[4]; /* network order, IPv4 as ::ffff:a.b.c.d */
+	__u32 mask[4];
+	__u16 port_min; /* host order, both ends included */
+	__u16 port_max;
+	__u8 slot;
+	__u8 protos; /* 1 TCP, 2 UDP */
+	__u16 zero;
+};
+
+/* contract_code: HASH, body → the contracts of a policy. */
+struct pyi_abi_contract_code {
+	__u32 n_ops;
+	__u32 events; /* of all contracts */
+	__u32 n_nets;
+	__u32 is_final; /* after the first break nothing is allowed any more: the sandbox is being ended */
+	__u16 slot_events[PYI_CONTRACT_SLOTS]; /* what each counter with a pattern counts; 0: not in use */
+	struct pyi_abi_contract_op ops[PYI_CONTRACT_OPS];
+	struct pyi_abi_contract_net nets[PYI_CONTRACT_NETS];
+};
+
+/* The contract that does not hold with these values, or -1. */
+static inline __attribute__((always_inline)) int pyi_contract_eval(const struct pyi_abi_contract_code *code,
+								   const __s64 *values, __u32 events)
+{
+	__u32 next = 0;
+	__s64 sum = 0;
+
+#ifdef __bpf__
+#pragma clang loop unroll(disable)
+#endif
+	for (__u32 i = 0; i < PYI_CONTRACT_OPS; i++) {
+		const struct pyi_abi_contract_op *op = &code->ops[i];
+		__s64 value;
+		int holds;
+
+		if (i >= code->n_ops)
+			break;
+		if (i < next || !(op->events & events))
+			continue;
+		value = values[op->field & (PYI_VALUES - 1)];
+		if (value > PYI_CONTRACT_VALUE_MAX)
+			value = PYI_CONTRACT_VALUE_MAX;
+		sum += value * op->coef;
+		if (op->rel == PYI_REL_NONE)
+			continue;
+		holds = op->rel == PYI_REL_LE	? sum <= op->constant
+			: op->rel == PYI_REL_GE ? sum >= op->constant
+			: op->rel == PYI_REL_EQ ? sum == op->constant
+						: sum != op->constant;
+		sum = 0;
+		next = holds ? op->on_true : op->on_false;
+		if (next == PYI_CONTRACT_BROKEN)
+			return op->contract;
+	}
+	return -1;
+}
+
+_Static_assert(sizeof(struct pyi_abi_contract_op) == 24, "contract operation");
+_Static_assert(sizeof(struct pyi_abi_contract_net) == 40, "contract prefix");
+_Static_assert(sizeof(struct pyi_abi_contract_code) ==
+		       16 + 2 * PYI_CONTRACT_SLOTS + 24 * PYI_CONTRACT_OPS + 40 * PYI_CONTRACT_NETS,
+	       "contract code");
+
+#endif
