@@ -118,9 +118,11 @@ LIBS := -lbpf -lelf -lyaml -lcrypto -lzstd -lz -luuid -ldl -lm -lpthread
 build: $(BIN) tests
 tests: $(UNIT_BIN) $(HELPER_BIN) $(B)/helper/pyisolate-faults $(B)/helper/faults.list
 
-$(BIN): $(CMD_OBJ) $(LIB_OBJ) $(GUEST_GEN_OBJ) $(CPYTHON)/libpython.a
-	$(CC) $(LDFLAGS) $(LDWRAP) -o $@.full $(CMD_OBJ) $(LIB_OBJ) $(GUEST_GEN_OBJ) \
+$(BIN): $(CMD_OBJ) $(LIB_OBJ) $(GUEST_GEN_OBJ) $(CPYTHON)/libpython.a cmd/prestart.sh cmd/prestart_check.py
+	$(CC) $(LDFLAGS) $(LDWRAP) -Wl,--entry=pyi_prestart_entry -o $@.full $(CMD_OBJ) $(LIB_OBJ) $(GUEST_GEN_OBJ) \
 		-Wl,--start-group $(PYLIBS) $(LIBS) -Wl,--end-group 2>$(B)/link.log || { cat $(B)/link.log; exit 1; }
+	sh cmd/prestart.sh $@.full $(B)/prestart.bin
+	$(PYTHON) cmd/prestart_check.py $@.full $(B)/prestart.bin
 	objcopy --only-keep-debug $@.full $@.debug
 	strip -o $@.new $@.full
 	objcopy --add-gnu-debuglink=$@.debug $@.new
@@ -131,8 +133,8 @@ $(B)/obj/%.o: %.c | $(GEN)/version.h $(GEN)/bpf.stamp
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-# The restorer runs before libc, in whichever build: nothing that needs a thread pointer or calls a function.
-$(B)/obj/lib/guest/image_start.o: lib/guest/image_start.c
+# These run before libc, in whichever build: nothing that needs a thread pointer or calls a function.
+$(B)/obj/lib/guest/image_start.o $(B)/obj/cmd/prestart.o: $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	gcc $(CPPFLAGS) -std=gnu17 -O2 -g -fno-pie $(WARN) -ffile-prefix-map=$(CURDIR)/= -ffreestanding \
 		-fno-stack-protector -fcf-protection=none -fno-tree-loop-distribute-patterns -MMD -MP -c -o $@ $<

@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "base/util.h"
 #include "cmd/commands.h"
+#include "cmd/prestart.h"
 #include "guest/guest.h"
 #include "guest/image.h"
 
@@ -51,6 +52,9 @@ int main(int argc, char **argv)
 	char version[] = "--version", help[] = "help";
 	size_t i;
 
+	/* Before anything is allocated; only the build executes us under this name. */
+	if (argc == 2 && strcmp(argv[0], PYI_PRESTART_ARGV0) == 0)
+		return pyi_prestart_save(argv[1]);
 	/* Only the init of a sandbox executes us under this name, with the spec on its descriptor. */
 	if (argc == 1 && strcmp(argv[0], PYI_GUEST_ARGV0) == 0)
 		return pyi_guest_main();

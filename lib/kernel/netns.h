@@ -20,7 +20,7 @@ struct pyi_err;
 
 struct pyi_netns {
 	int home_fd; /* of the caller's own namespace, -1: he never left it */
-	int lease_fd; /* the lock: keep it open, in every process of the sandbox's that is ours, until the last is gone */
+	int lease_fd; /* the lock: to be kept open, by supervisor and init, until nothing of the sandbox is left */
 };
 #define PYI_NETNS_INIT ((struct pyi_netns){ -1, -1 })
 

@@ -37,7 +37,8 @@ normal=$out
 sh "$TESTS/leaks.sh" snapshot before
 reached=0 survived=0
 while read -r point <&3; do
-	bad= policy=p.yml
+	bad=
+	policy=p.yml
 	case $point in 16?) policy=no-net.yml ;; esac # the network namespace that is lent to those without rules
 	for errnum in 38 1 28 24; do
 		run timeout -k 5 40 env "PYISOLATE_FAULT=$point:$errnum" "$faulty" run --mode "$mode" --policy "$T/$policy" \

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The program's entry: put what was prepared in place, or go on to that of a guest with an image and of the C library
+ * (lib/guest/image_start.c); see prestart.h.
+ *
+ * Up to mend() there is no C library: no thread pointer, so no stack protector and no errno, and no resolved function,
+ * so no memcpy either (the Makefile compiles this file accordingly). Locals are on the kernel's stack, which stays.
+ */
+#include "cmd/prestart.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { SET_FS = 0x1002, TCB_CANARY = 0x28, TCB_GUARD = 0x30, ROBUST_LEN = 24, RSEQ_CPU_ID = 4 };
+
+#define RSEQ_NOT_REGISTERED ((uint32_t)-2)
+
+/* Filled in by the build after the link. */
+__attribute__((section(".pyi_prestart"), used, aligned(4096)))
+const unsigned char pyi_prestart_section[PYI_PRESTART_BYTES] = { 0 };
+
+/* Of the static C library: hidden in a shared one, and there for us to link with here. */
+struct exit_functions {
+	struct exit_functions *next;
+	size_t n;
+};
+extern struct exit_functions *__exit_funcs;
+extern void *__libc_stack_end;
+extern void *__curbrk;
+extern int __libc_argc;
+extern char **__libc_argv;
+extern char **_dl_argv;
+void _dl_aux_init(Elf64_auxv_t *auxv);
+
+int main(int argc, char **argv, char **envp);
+void pyi_prestart(uint64_t *sp);
+
+__asm__(".text\n"
+	".globl pyi_prestart_entry\n"
+	".type pyi_prestart_entry, @function\n"
+	"pyi_prestart_entry:\n"
+	"	endbr64\n"
+	"	xor %ebp, %ebp\n"
+	"	mov %rsp, %r12\n"
+	"	mov %rdx, %r13\n"
+	"	mov %rsp, %rdi\n"
+	"	and $-16, %rsp\n"
+	"	call pyi_prestart\n"
+	"	mov %r12, %rsp\n"
+	"	mov %r13, %rdx\n"
+	"	jmp pyi_image_entry\n"
+	".size pyi_prestart_entry, . - pyi_prestart_entry\n");
+
+static long call6(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+{
+	register uint64_t r10 __asm__("r10") = d;
+	register uint64_t r8 __asm__("r8") = e;
+	register uint64_t r9 __asm__("r9") = f;
+	long ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+
+static long call3(long nr, uint64_t a, uint64_t b, uint64_t c)
+{
+	return call6(nr, a, b, c, 0, 0, 0);
+}
+
+static bool is_same(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
+static bool starts_with(const char *s, const char *prefix)
+{
+	while (*prefix && *s == *prefix) {
+		s++;
+		prefix++;
+	}
+	return !*prefix;
+}
+
+/* Variables that the C library or OpenSSL would have read before main(). */
+static bool is_plain_environment(char *const *envp)
+{
+	for (; *envp; envp++)
+		if (starts_with(*envp, "GLIBC_TUNABLES=") || starts_with(*envp, "MALLOC_") ||
+		    starts_with(*envp, "OPENSSL_") || starts_with(*envp, "LD_"))
+			return false;
+	return true;
+}
+
+static bool is_supervisor(int argc, char *const *argv)
+{
+	return argc >= 2 && is_same(argv[1], "run");
+}
+
+/* What is prepared shall know of no vdso: its address would be another one each time. */
+static void hide_vdso(Elf64_auxv_t *auxv)
+{
+	for (; auxv->a_type != AT_NULL; auxv++)
+		if (auxv->a_type == AT_SYSINFO_EHDR)
+			auxv->a_type = AT_IGNORE;
+}
+
+static uint64_t find_aux(const Elf64_auxv_t *auxv, uint64_t type)
+{
+	for (; auxv->a_type != AT_NULL; auxv++)
+		if (auxv->a_type == type)
+			return auxv->a_un.a_val;
+	return 0;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *base = path;
+
+	for (; *path; path++)
+		if (*path == '/')
+			base = path + 1;
+	return base;
+}
+
+/* The pages are there: make them those of this process. Ends with main(). */
+_Noreturn static void mend(const struct pyi_prestart *p, uint64_t *sp, int argc, char **argv,
+			   char **envp, Elf64_auxv_t *auxv)
+{
+	const uint64_t *random = (const uint64_t *)find_aux(auxv, AT_RANDOM);
+
+	call3(SYS_arch_prctl, SET_FS, p->fs, 0);
+	*(uint64_t *)(p->fs + TCB_CANARY) = random[0] & ~0xffULL;
+	*(uint64_t *)(p->fs + TCB_GUARD) = random[1];
+	*(int32_t *)p->tid_addr = (int32_t)call3(SYS_set_tid_address, p->tid_addr, 0, 0);
+	call3(SYS_set_robust_list, p->robust_head, ROBUST_LEN, 0);
+	if (p->rseq_addr)
+		*(uint32_t *)(p->rseq_addr + RSEQ_CPU_ID) = RSEQ_NOT_REGISTERED;
+	/* They were mangled with another guard; what they would clean up is ours alone, and ends with us. */
+	__exit_funcs->n = 0;
+	_dl_aux_init(auxv);
+	__libc_stack_end = sp;
+	__curbrk = (void *)call3(SYS_brk, 0, 0, 0);
+	__libc_argc = argc;
+	__libc_argv = argv;
+	_dl_argv = argv;
+	environ = envp;
+	program_invocation_name = argv[0];
+	program_invocation_short_name = (char *)base_name(argv[0]);
+	call3(SYS_mprotect, p->relro_addr, p->relro_len, PROT_READ);
+	exit(main(argc, argv, envp)); /* as the C library's entry does */
+}
+
+static void copy(const struct pyi_prestart *p, const struct pyi_prestart_run *run)
+{
+	const void *from = (const char *)p + run->offset;
+	void *to = (void *)run->addr;
+	size_t n = run->len / 8;
+
+	__asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+}
+
+/* Returns when the C library is to start as ever; then nothing has been changed. */
+void pyi_prestart(uint64_t *sp)
+{
+	const struct pyi_prestart *p = (const struct pyi_prestart *)pyi_prestart_section;
+	int argc = (int)sp[0];
+	char **argv = (char **)(sp + 1), **envp = argv + argc + 1, **end = envp;
+	Elf64_auxv_t *auxv;
+	long ret;
+
+	__asm__("" : "+r"(p)); /* the compiler sees zeroes there */
+	while (*end)
+		end++;
+	auxv = (Elf64_auxv_t *)(end + 1);
+	if (argc && is_same(argv[0], PYI_PRESTART_ARGV0)) {
+		hide_vdso(auxv);
+		return;
+	}
+	if (p->magic != PYI_PRESTART_MAGIC || !is_supervisor(argc, argv) ||
+	    !is_plain_environment(envp) || find_aux(auxv, AT_SECURE) || !find_aux(auxv, AT_RANDOM))
+		return;
+	ret = call6(SYS_mmap, p->heap_addr, p->heap_len, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE, (uint64_t)-1, 0);
+	if (ret != (long)p->heap_addr) {
+		if (ret > 0) /* a kernel that took the address for a hint */
+			call3(SYS_munmap, (uint64_t)ret, p->heap_len, 0);
+		return;
+	}
+	for (uint32_t i = 0; i < p->n_runs; i++)
+		copy(p, &p->runs[i]);
+	mend(p, sp, argc, argv, envp, auxv);
+}
