@@ -121,4 +121,104 @@ _Static_assert(sizeof(struct pyi_abi_stats) == 16 + 32 * PYI_ABI_EVENTS, "stats"
 _Static_assert(sizeof(struct pyi_abi_cpu) == 24, "CPU time");
 _Static_assert(sizeof(struct pyi_abi_meta) == 88, "meta");
 
+/*
+ * sandboxes: HASH, struct pyi_abi_name → struct pyi_abi_sandbox: what is known of each named sandbox, live or ended. No
+ * program reads it. Where there is no BPF file system the same structs stand in files (lib/super/registry_files.c).
+ * Times are CLOCK_BOOTTIME.
+ */
+enum {
+	PYI_ABI_NAME = 72,
+	PYI_ABI_POLICY_NAME = 64,
+	PYI_ABI_GROUP_NAME = 64,
+	PYI_ABI_SANDBOXES = 8192
+};
+
+struct pyi_abi_name {
+	char text[PYI_ABI_NAME]; /* at most 64 bytes, zero-padded */
+};
+
+/* From BOOTSTRAPPED on it has a cgroup and processes; the last three are ends, and stay. */
+enum {
+	PYI_STATE_INIT = 1,	/* the name is taken, the sandbox is being made */
+	PYI_STATE_BOOTSTRAPPED, /* its processes are there, not yet in the user's code */
+	PYI_STATE_RUNNING,
+	PYI_STATE_HOT_RELOAD,	  /* a reload is swapping its policy */
+	PYI_STATE_QUOTA_EXCEEDED, /* a limit was hit, it is being ended */
+	PYI_STATE_COMPLETED,	  /* it ended by itself */
+	PYI_STATE_CANCELLED,	  /* it was ended: by a limit, by stop, or its start failed */
+	PYI_STATE_LOST,		  /* its supervisor died without a word */
+};
+
+/* Whom an entry belongs to. A pid that was given out again has another start time. */
+struct pyi_abi_identity {
+	__u64 start_ticks; /* of the supervisor: field 22 of /proc/PID/stat */
+	__u64 pid_ns;	   /* inode of the pid namespace in which pid counts */
+	__u64 boot;	   /* start of the boot id: files can outlive a boot */
+	__s32 pid;	   /* of the supervisor */
+	__u32 zero;
+};
+
+struct pyi_abi_limits {
+	__u64 memory_bytes; /* 0 everywhere: none */
+	__u64 cpu_time_ms;
+	__u64 wall_time_ms;
+	__u64 output_bytes;
+	__u64 tmp_bytes;
+	__u32 cpu_permille;
+	__u32 pids;
+	__u32 open_files;
+	__u32 zero;
+};
+
+/* Filled in at the end; readers of a live sandbox ask its cgroup. */
+struct pyi_abi_end {
+	__u64 end_ns;
+	__u64 wall_us;
+	__u64 cpu_us;
+	__u64 memory_peak_bytes;
+	__u64 denials;
+	__u64 warnings;
+	__s32 exit_code;
+	__s32 signal;
+	__u32 reason; /* enum pyi_reason */
+	__u32 zero;
+};
+
+/* The end of the sandbox that had the name before, for those who still wait for it. */
+struct pyi_abi_previous {
+	__u64 start_ticks;
+	__s32 pid;
+	__s32 exit_code;
+};
+
+struct pyi_abi_sandbox {
+	struct pyi_abi_identity owner;
+	__u64 cgroup; /* v2 id, the key of the other maps; 0: none */
+	__u64 start_ns;
+	__u32 state;
+	__u32 generation;
+	__u32 flags;
+	__s32 init_pid; /* pid 1 of the sandbox, as its supervisor sees it */
+	struct pyi_abi_limits limits;
+	__u8 policy_digest[32];
+	__u8 token_salt[16]; /* of reload: PYI_SANDBOX_HAS_TOKEN */
+	__u8 token_hash[32];
+	char policy_name[PYI_ABI_POLICY_NAME]; /* terminated, cut */
+	char group[PYI_ABI_GROUP_NAME];	       /* name of its cgroup directories; "": none */
+	struct pyi_abi_end end;
+	struct pyi_abi_previous previous;
+};
+
+enum {
+	PYI_SANDBOX_HAS_TOKEN = 1 << 0,
+	PYI_SANDBOX_HAS_BPF = 1 << 1, /* its cgroup has an assignment */
+};
+
+_Static_assert(sizeof(struct pyi_abi_name) == PYI_ABI_NAME, "name");
+_Static_assert(sizeof(struct pyi_abi_identity) == 32, "identity");
+_Static_assert(sizeof(struct pyi_abi_limits) == 56, "limits");
+_Static_assert(sizeof(struct pyi_abi_end) == 64, "end");
+_Static_assert(sizeof(struct pyi_abi_previous) == 16, "previous");
+_Static_assert(sizeof(struct pyi_abi_sandbox) == 408, "sandbox");
+
 #endif

@@ -3,6 +3,9 @@
  * Numbered fault points, for tests that make each kernel call of the start-up fail in turn. Only a build with
  * -DPYI_FAULTS has them: there PYISOLATE_FAULT="N" or "N:ERRNO" (a number) in the environment makes point N fail.
  *
+ * In place of ERRNO "kill" ends the process there by SIGKILL, "orphan" its parent, and goes on; "@K" after either lets the
+ * first K - 1 passes of the point be.
+ *
  *	if (PYI_FAULT(310, EPERM) || prctl(...) < 0)
  *		return pyi_err_sys(err, errno, "...");
  *
@@ -14,17 +17,35 @@
 
 #ifdef PYI_FAULTS
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 /* True, with errno set to what was asked for (else to errnum), at the point that is to fail. */
 static inline bool pyi_fault_is_due(int point, int errnum)
 {
-	const char *text = getenv("PYISOLATE_FAULT");
+	static int passes;
+	const char *text = getenv("PYISOLATE_FAULT"), *at;
 	char *end;
 
 	if (!text || strtol(text, &end, 10) != point)
 		return false;
+	at = strchr(text, '@');
+	if (at && ++passes != strtol(at + 1, NULL, 10))
+		return false;
+	if (strncmp(end, ":orphan", 7) == 0) {
+		pid_t parent = getppid();
+
+		if (parent > 1)
+			kill(parent, SIGKILL);
+		while (getppid() == parent && parent > 1)
+			usleep(1000);
+		return false;
+	}
+	if (strncmp(end, ":kill", 5) == 0)
+		kill(getpid(), SIGKILL);
 	errno = *end == ':' ? (int)strtol(end + 1, NULL, 10) : errnum;
 	return true;
 }

@@ -60,3 +60,11 @@ bool pyi_proc_is_alive(const struct pyi_proc *proc)
 		return false;
 	return start == proc->start_ticks && state != 'Z' && state != 'X';
 }
+
+char pyi_proc_state(pid_t pid)
+{
+	uint64_t start;
+	char state;
+
+	return read_stat(pid, &state, &start) ? '\0' : state;
+}

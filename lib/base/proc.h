@@ -18,4 +18,7 @@ int pyi_proc_identify(pid_t pid, struct pyi_proc *ret_proc);
 /* Is this very process still there (not a zombie, not another with its pid)? */
 bool pyi_proc_is_alive(const struct pyi_proc *proc);
 
+/* The state letter of /proc/PID/stat ('R', 'S', 'T', ...); 0 when there is no such process. */
+char pyi_proc_state(pid_t pid);
+
 #endif

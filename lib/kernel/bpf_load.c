@@ -28,6 +28,7 @@
 #include "base/util.h"
 #include "cgroup.digest.h"
 #include "cgroup.skel.h"
+#include "kernel/bpf_named.h"
 #include "kernel/bpf_pins.h"
 #include "pyi_abi.h"
 
@@ -389,14 +390,22 @@ out:
 	return ret;
 }
 
-static int mount_fs(struct pyi_err *err)
+int pyi_bpf_fs_mount(void)
 {
 	if (pyi_bpf_fs_is_there())
 		return 0;
 	if (PYI_FAULT(514, EPERM) ||
 	    mount("bpf", PYI_BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0)
-		return pyi_err_sys(err, errno, "cannot mount the BPF file system at '" PYI_BPFFS "'");
+		return -errno;
 	return 0;
+}
+
+static int mount_fs(struct pyi_err *err)
+{
+	int ret = pyi_bpf_fs_mount();
+
+	return ret < 0 ? pyi_err_sys(err, -ret, "cannot mount the BPF file system at '" PYI_BPFFS "'")
+		       : 0;
 }
 
 int pyi_bpf_pins_load(int parent_fd, uint64_t parent_cgroup, struct pyi_bpf_maps *ret_maps,
@@ -460,6 +469,9 @@ int pyi_bpf_pins_remove(int v2_fd, uint64_t parent_cgroup, struct pyi_err *err)
 	abi_fd = open(PYI_PINS_ABI, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (abi_fd < 0)
 		return pyi_err_sys(err, errno, "cannot open '" PYI_PINS_ABI "'");
+	if (!parent_cgroup && pyi_bpf_named_remove() == -EBUSY)
+		return pyi_err_set(err, EBUSY,
+				   "named sandboxes are still running: 'pyisolate stats' lists them");
 	pyi_bpf_pins_name(parent_cgroup, name);
 	ret = parent_cgroup ? remove_build(abi_fd, name, v2_fd) : remove_builds(v2_fd, false, NULL);
 	if (ret == -EBUSY)

@@ -46,6 +46,9 @@ void pyi_bpf_maps_close(struct pyi_bpf_maps *maps);
 /* Is there a BPF file system? */
 bool pyi_bpf_fs_is_there(void);
 
+/* Mount one if there is none; 0 or -errno. */
+int pyi_bpf_fs_mount(void);
+
 /*
  * Open the maps of our build's pins for this cgroup (fd of its directory, id). -ENOENT: none are there; -ESTALE: they
  * are incomplete, or not all programs are attached; else the errno of bpf(2). No message.

@@ -263,6 +263,11 @@ uint64_t pyi_cgroup_id(const struct pyi_cgroup *cgroup)
 	return cgroup->id;
 }
 
+const char *pyi_cgroup_dir_name(const struct pyi_cgroup *cgroup)
+{
+	return cgroup->name;
+}
+
 int pyi_cgroup_enter(const struct pyi_cgroup *cgroup)
 {
 	for (size_t i = 0; i < cgroup->n; i++) {

@@ -55,6 +55,9 @@ int pyi_cgroup_v2_fd(const struct pyi_cgroup *cgroup);
 /* The v2 id that BPF programs see; 0 without v2. */
 uint64_t pyi_cgroup_id(const struct pyi_cgroup *cgroup);
 
+/* The name of its directories, the same on each hierarchy. */
+const char *pyi_cgroup_dir_name(const struct pyi_cgroup *cgroup);
+
 /*
  * The calling process, which has one thread, moves itself into the v1 groups (and v2, where clone could not). Only
  * write(2), so it may be called between clone and exec, with the descriptors the supervisor opened. This is the way to

@@ -34,6 +34,17 @@ static inline int pyi_sys_pidfd_send_signal(int pidfd, int signo)
 	return (int)syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0);
 }
 
+/* With a value, as sigqueue(3). */
+static inline int pyi_sys_pidfd_queue(int pidfd, int signo, uint64_t value)
+{
+	siginfo_t info = { .si_signo = signo, .si_code = SI_QUEUE };
+
+	info.si_pid = getpid();
+	info.si_uid = getuid();
+	info.si_value.sival_ptr = (void *)(uintptr_t)value;
+	return (int)syscall(SYS_pidfd_send_signal, pidfd, signo, &info, 0);
+}
+
 static inline int pyi_sys_unshare(unsigned long flags)
 {
 	return (int)syscall(SYS_unshare, flags);

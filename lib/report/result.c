@@ -20,7 +20,7 @@ const char *pyi_reason_name(enum pyi_reason reason)
 		[PYI_REASON_CPU_TIME] = "cpu_time", [PYI_REASON_MEMORY] = "memory",
 		[PYI_REASON_PIDS] = "pids",	    [PYI_REASON_OUTPUT] = "output",
 		[PYI_REASON_POLICY] = "policy",	    [PYI_REASON_PANIC] = "panic",
-		[PYI_REASON_SETUP] = "setup",
+		[PYI_REASON_SETUP] = "setup",	    [PYI_REASON_STOPPED] = "stopped",
 	};
 
 	return names[reason];

@@ -22,7 +22,8 @@ enum pyi_reason {
 	PYI_REASON_OUTPUT,
 	PYI_REASON_POLICY, /* killed for a forbidden system call, or on_violation: kill */
 	PYI_REASON_PANIC,
-	PYI_REASON_SETUP, /* pyisolate failed before or around the guest */
+	PYI_REASON_SETUP,   /* pyisolate failed before or around the guest */
+	PYI_REASON_STOPPED, /* by `pyisolate stop` */
 };
 
 enum {

@@ -282,7 +282,7 @@ void pyi_outcome_decide(const struct pyi_outcome_input *input, struct pyi_result
 	const struct pyi_watch *watch = input->watch;
 	size_t i;
 
-	if (watch->was_killed)
+	if (watch->was_killed && watch->kill_reason != PYI_REASON_STOPPED)
 		decide_killed(watch, result);
 	else if (!watch->has_exited)
 		/* init is gone without a word: only SIGKILL does that, from the kernel or from outside */
@@ -291,6 +291,9 @@ void pyi_outcome_decide(const struct pyi_outcome_input *input, struct pyi_result
 		decide_signal(input, WTERMSIG(watch->wait_status), result);
 	else
 		decide_exit(input, WEXITSTATUS(watch->wait_status), result);
+	/* However it took it: it ended because somebody said so. */
+	if (watch->was_stopped && result->reason <= PYI_REASON_SIGNAL)
+		result->reason = PYI_REASON_STOPPED;
 
 	result->output_bytes = watch->output_bytes;
 	result->cpu_us = input->usage && input->usage->cpu_us ? input->usage->cpu_us : watch->cpu_us;

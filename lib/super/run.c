@@ -55,6 +55,39 @@ static void log_timings(void)
 			     (double)marks[i].took_ns / 1e3, who[marks[i].who], marks[i].stage);
 }
 
+static struct pyi_run_view view_of(const struct pyi_run *run)
+{
+	return (struct pyi_run_view){
+		.policy = run->policy,
+		.plan = run->plan,
+		.cgroup = run->cgroup,
+		.has_bpf = run->bpf && run->cgroup,
+		.init_pid = run->sandbox.pid,
+	};
+}
+
+static int tell_planned(struct pyi_run *run, struct pyi_err *err)
+{
+	const struct pyi_run_hooks *hooks = run->options->hooks;
+	struct pyi_run_view view = view_of(run);
+	int ret = hooks ? hooks->planned(hooks->arg, &view, err) : 0;
+
+	run->was_planned = ret == 0;
+	return ret;
+}
+
+static int tell_started(struct pyi_run *run, struct pyi_err *err)
+{
+	const struct pyi_run_hooks *hooks = run->options->hooks;
+	struct pyi_run_view view = view_of(run);
+	int ret = hooks ? hooks->started(hooks->arg, &view, err) : 0;
+
+	/* Python says itself when it is ready; of a command the kernel has said so. */
+	if (hooks && ret == 0 && run->options->guest == PYI_GUEST_COMMAND)
+		ret = hooks->ready(hooks->arg, err);
+	return ret;
+}
+
 /* Everything up to the guest's end. A negative return has its line in *err. */
 static int run_steps(struct pyi_run *run, struct pyi_err *err)
 {
@@ -69,12 +102,16 @@ static int run_steps(struct pyi_run *run, struct pyi_err *err)
 	if (run->options->guest == PYI_GUEST_PYTHON)
 		ret = pyi_source_read(run->options, &run->source, err);
 	if (!ret)
+		ret = tell_planned(run, err);
+	if (!ret)
 		ret = pyi_step_groups(run, err);
 	if (!ret)
 		ret = pyi_step_start(run, &exec_failed, err);
 	if (exec_failed)
 		run->result.exit_code = err->errnum == ENOENT ? PYI_EXIT_NOT_FOUND
 							      : PYI_EXIT_CANNOT_EXEC;
+	if (!ret)
+		ret = tell_started(run, err);
 	if (!ret)
 		ret = pyi_step_watch(run, err);
 	if (!ret)
@@ -118,6 +155,8 @@ int pyi_run(const struct pyi_run_options *options)
 	}
 	pyi_timing_mark(PYI_TIMING_SUPERVISOR, "result");
 	run_release(run);
+	if (options->hooks && run->was_planned)
+		options->hooks->ended(options->hooks->arg, &run->result);
 	pyi_result_release(&run->result);
 	pyi_timing_mark(PYI_TIMING_SUPERVISOR, "release");
 	log_timings();

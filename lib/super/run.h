@@ -13,6 +13,41 @@
 #include "plan/plan.h"
 #include "policy/policy.h"
 
+struct pyi_cgroup;
+struct pyi_err;
+struct pyi_facts;
+struct pyi_logfile;
+struct pyi_result;
+
+/* What a run has come to, for its hooks. Members are set as soon as they are there. */
+struct pyi_run_view {
+	const struct pyi_policy *policy;
+	const struct pyi_plan *plan;
+	const struct pyi_cgroup *cgroup; /* NULL without */
+	bool has_bpf;			 /* the cgroup has an assignment */
+	pid_t init_pid;
+};
+
+/*
+ * Who keeps book of a run is told of its steps, in this order. The first three may refuse, with -errno and a message:
+ * then the run ends as one that could not be set up. `arg` goes to all of them.
+ */
+struct pyi_run_hooks {
+	/* All is read and checked, nothing is made yet. After it standard input is the guest's. */
+	int (*planned)(void *arg, const struct pyi_run_view *view, struct pyi_err *err);
+	/* The processes are there. */
+	int (*started)(void *arg, const struct pyi_run_view *view, struct pyi_err *err);
+	/* The guest is in the user's code, or the command was executed. */
+	int (*ready)(void *arg, struct pyi_err *err);
+	/* A limit was hit: it is being ended. */
+	void (*ending)(void *arg);
+	/* All is cleared away; once, if `planned` was called and did not refuse. */
+	void (*ended)(void *arg, const struct pyi_result *result);
+	void *arg;
+	const char *name;	 /* of the sandbox, for the result record */
+	struct pyi_logfile *log; /* takes the guest's output in place of stdout and stderr */
+};
+
 struct pyi_run_options {
 	const char *policy; /* --policy, NULL: "defaults" */
 	const struct pyi_policy_flag *flags;
@@ -23,8 +58,9 @@ struct pyi_run_options {
 	uid_t uid;
 	gid_t gid;
 	const char *cwd;
-	const char *result_path; /* --result */
-	int result_fd;		 /* --result-fd, -1 */
+	const char *result_path;	   /* --result */
+	int result_fd;			   /* --result-fd, -1 */
+	const struct pyi_run_hooks *hooks; /* NULL: none */
 	bool dry_run;
 	bool json; /* with --dry-run */
 

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/util.h"
+#include "super/logfile.h"
 #include "super/outcome.h"
 #include "super/steps.h"
 
@@ -39,9 +40,12 @@ int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 	run->watch.sandbox = &run->sandbox;
 	run->watch.cgroup = run->cgroup;
 	run->watch.observer = run->observer;
+	run->watch.hooks = run->options->hooks;
 	ret = pyi_watch_run(&run->watch, err);
 	pyi_step_mark("end");
 	restore_terminal(run);
+	if (run->options->hooks)
+		pyi_logfile_end_line(run->options->hooks->log);
 	if (ret)
 		return ret;
 	if (run->observer)
@@ -54,8 +58,12 @@ int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 		if (ret)
 			return ret;
 	}
+	if (run->watch.hook_error.errnum)
+		return pyi_err_set(err, run->watch.hook_error.errnum, "%s", run->watch.hook_error.msg);
 	if (run->watch.has_setup_error)
 		return pyi_err_set(err, failure->errnum, "cannot start Python: %s", failure->path);
+	if (run->watch.was_stopped && !run->watch.is_ready && run->options->guest == PYI_GUEST_PYTHON)
+		return pyi_err_set(err, ECANCELED, "the sandbox was stopped before it was running");
 	if (run->options->guest == PYI_GUEST_PYTHON && !run->watch.is_ready &&
 	    !run->watch.was_killed && !(run->has_usage && run->usage.oom_kills) &&
 	    !(run->observer && pyi_observer_cpu_is_spent(run->observer)))
@@ -91,6 +99,7 @@ void pyi_step_fill_result(struct pyi_run *run)
 	size_t i;
 
 	result->generation = 1;
+	result->name = run->options->hooks ? run->options->hooks->name : NULL;
 	if (run->policy) {
 		for (i = 0; i < sizeof(run->policy->digest); i++)
 			snprintf(result->policy_digest + 2 * i, 3, "%02x", run->policy->digest[i]);

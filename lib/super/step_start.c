@@ -69,7 +69,7 @@ static int write_spec(struct pyi_run *run, int *ret_fd, struct pyi_err *err)
 		.imports = run->policy->has_imports ? (const char *const *)run->policy->imports : NULL,
 		.n_imports = run->policy->n_imports,
 		.report_oserrors = pyi_log_get_level() >= PYI_LOG_VERBOSE || options->result_path ||
-				   options->result_fd >= 0,
+				   options->result_fd >= 0 || options->hooks,
 		.mdwe = run->plan->mdwe,
 		.seccomp = run->plan->use_seccomp ? &run->seccomp : NULL,
 	};
@@ -112,16 +112,17 @@ static int inherited(int fd)
 	return flags < 0 || (flags & O_PATH) ? -1 : fd;
 }
 
-/* The guest's stdout and stderr: ours, or pipes where the output is counted. */
+/* The guest's stdout and stderr: ours, or pipes where the output is counted or logged. */
 static int make_output(struct pyi_run *run, int *ret_stdio, int write_ends[2], struct pyi_err *err)
 {
+	bool is_logged = run->options->hooks && run->options->hooks->log;
 	int which;
 
 	for (which = 0; which < 2; which++) {
 		int ends[2];
 
 		ret_stdio[1 + which] = inherited(1 + which);
-		if (!run->plan->limits.output_bytes || ret_stdio[1 + which] < 0)
+		if (!is_logged && (!run->plan->limits.output_bytes || ret_stdio[1 + which] < 0))
 			continue;
 		if (pipe2(ends, O_CLOEXEC))
 			return pyi_err_sys(err, errno, "cannot make a pipe for the guest's output");

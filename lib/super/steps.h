@@ -48,6 +48,7 @@ struct pyi_run {
 	bool has_usage;
 	bool has_started;
 	bool has_terminal;
+	bool was_planned;	 /* the hook of that name has agreed */
 	struct termios terminal; /* of stdin, as the guest found it */
 	uint64_t start_us;
 	struct pyi_result result;

@@ -36,7 +36,9 @@
 #include "base/util.h"
 #include "kernel/cgroup.h"
 #include "kernel/sandbox.h"
+#include "super/logfile.h"
 #include "super/observer.h"
+#include "super/run.h"
 
 enum { CPU_LOOK_MIN_US = 1000, CPU_LOOK_MAX_US = 1000000, CPU_GRACE_US = 1000000 };
 
@@ -63,6 +65,7 @@ struct loop {
 	uint64_t wall_deadline_us; /* 0: none */
 	uint64_t cpu_look_us;	   /* 0: none */
 	uint64_t cpu_kill_us;	   /* 0: SIGXCPU not sent */
+	uint64_t stop_kill_us;	   /* 0: nobody asked for the end */
 	long n_cpus;
 	bool stop_asked; /* SIGTSTP was forwarded: stop with the guest */
 };
@@ -88,13 +91,21 @@ static void kill_all(struct pyi_watch *watch)
 		pyi_cgroup_kill(watch->cgroup);
 }
 
+/* It is to end for this reason, the first one counts. */
+static void note_kill(struct pyi_watch *watch, enum pyi_reason reason)
+{
+	if (watch->was_killed || watch->has_exited)
+		return;
+	watch->was_killed = true;
+	watch->kill_reason = reason;
+	if (watch->hooks && reason != PYI_REASON_STOPPED)
+		watch->hooks->ending(watch->hooks->arg);
+}
+
 static void kill_for(struct pyi_watch *watch, enum pyi_reason reason)
 {
-	if (!watch->was_killed && !watch->has_exited) {
-		watch->was_killed = true;
-		watch->kill_reason = reason;
-	}
 	kill_all(watch);
+	note_kill(watch, reason);
 }
 
 static uint64_t min_deadline(uint64_t a, uint64_t b)
@@ -106,8 +117,9 @@ static uint64_t min_deadline(uint64_t a, uint64_t b)
 
 static void set_timer(struct loop *loop)
 {
-	uint64_t due = min_deadline(loop->wall_deadline_us,
-				    min_deadline(loop->cpu_look_us, loop->cpu_kill_us));
+	uint64_t due = min_deadline(
+		loop->wall_deadline_us,
+		min_deadline(loop->cpu_look_us, min_deadline(loop->cpu_kill_us, loop->stop_kill_us)));
 	struct itimerspec when = { 0 };
 
 	if (loop->watch->observer)
@@ -132,11 +144,8 @@ static void look_at_cpu(struct loop *loop, uint64_t now)
 	if (usage.cpu_us >= quota || (watch->observer && pyi_observer_cpu_is_spent(watch->observer))) {
 		loop->cpu_look_us = 0;
 		loop->cpu_kill_us = now + CPU_GRACE_US;
-		if (!watch->was_killed && !watch->has_exited) {
-			watch->was_killed = true;
-			watch->kill_reason = PYI_REASON_CPU_TIME;
-		}
 		(void)pyi_sandbox_signal(watch->sandbox, SIGXCPU);
+		note_kill(watch, PYI_REASON_CPU_TIME);
 		return;
 	}
 	wait_us = (quota - usage.cpu_us) / (uint64_t)loop->n_cpus;
@@ -157,6 +166,10 @@ static void on_timer(struct loop *loop)
 	if (loop->cpu_kill_us && now >= loop->cpu_kill_us) {
 		loop->cpu_kill_us = 0;
 		kill_all(loop->watch);
+	}
+	if (loop->stop_kill_us && now >= loop->stop_kill_us) {
+		loop->stop_kill_us = 0;
+		kill_for(loop->watch, PYI_REASON_STOPPED);
 	}
 	if (loop->cpu_look_us && now >= loop->cpu_look_us)
 		look_at_cpu(loop, now);
@@ -215,6 +228,16 @@ static void keep_oserror(struct pyi_watch *watch, const struct pyi_report_msg *m
 	watch->oserrors[watch->n_oserrors++] = *msg;
 }
 
+/* The guest can say so again and again: it counts once. */
+static void on_ready(struct pyi_watch *watch)
+{
+	if (watch->is_ready)
+		return;
+	watch->is_ready = true;
+	if (watch->hooks && watch->hooks->ready(watch->hooks->arg, &watch->hook_error) < 0)
+		kill_all(watch);
+}
+
 /* One record of the guest: copied once, terminated, and only ever a hint. Returns false at the end of file. */
 static bool on_report(struct pyi_watch *watch)
 {
@@ -236,8 +259,8 @@ static bool on_report(struct pyi_watch *watch)
 		}
 		break;
 	case PYI_REPORT_READY:
-		watch->is_ready = true;
 		pyi_timing_mark(PYI_TIMING_SUPERVISOR, "guest ready");
+		on_ready(watch);
 		break;
 	case PYI_REPORT_OSERROR:
 		keep_oserror(watch, &msg);
@@ -252,6 +275,16 @@ static bool on_report(struct pyi_watch *watch)
 	return true;
 }
 
+/* The one who asked may be gone by then: the deadline is ours. A second one can only make it sooner. */
+static void on_stop(struct loop *loop, uint64_t grace_ms)
+{
+	loop->watch->was_stopped = true;
+	loop->stop_kill_us = min_deadline(loop->stop_kill_us, pyi_now_us() + grace_ms * 1000);
+	/* A stopped guest would not notice. */
+	(void)pyi_sandbox_signal(loop->watch->sandbox, SIGCONT);
+	set_timer(loop);
+}
+
 static void on_signal(struct loop *loop)
 {
 	struct signalfd_siginfo info;
@@ -260,6 +293,9 @@ static void on_signal(struct loop *loop)
 		return;
 	if (info.ssi_signo == SIGTSTP)
 		loop->stop_asked = true;
+	if (info.ssi_signo == SIGTERM && info.ssi_code == SI_QUEUE &&
+	    info.ssi_ptr >> 32 == PYI_WATCH_STOP >> 32)
+		on_stop(loop, info.ssi_ptr & UINT32_MAX);
 	(void)pyi_sandbox_signal(loop->watch->sandbox, (int)info.ssi_signo);
 }
 
@@ -301,6 +337,10 @@ static int relay_step(struct loop *loop, int which)
 	struct relay *relay = &loop->relays[which];
 	int ret = relay->len ? relay_write(which, relay) : relay_read(watch, which, relay);
 
+	if (ret == 0 && watch->hooks && watch->hooks->log) {
+		pyi_logfile_write(watch->hooks->log, relay->data, relay->len);
+		relay->len = 0;
+	}
 	if (ret == -EPIPE) {
 		/* A closed reader is SIGPIPE or EPIPE for the guest, as it is without us. */
 		relay->len = 0;

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "plan/plan.h"
 #include "report/result.h"
 #include "wire/report_msg.h"
@@ -17,7 +18,14 @@
 struct pyi_cgroup;
 struct pyi_err;
 struct pyi_observer;
+struct pyi_run_hooks;
 struct pyi_sandbox;
+
+/*
+ * How a supervisor is asked to end its sandbox: SIGTERM queued with this in the upper half of its value, and in the lower
+ * one the milliseconds that the guest gets between SIGTERM and SIGKILL. Any other SIGTERM is only forwarded.
+ */
+#define PYI_WATCH_STOP ((uint64_t)0x70797374 << 32)
 
 enum { PYI_WATCH_OSERRORS_MAX = 256 }; /* kept of what the guest reports; the rest is counted */
 
@@ -30,7 +38,8 @@ struct pyi_watch {
 	int signal_fd;		       /* the signals to forward, blocked in this process */
 	int report_fd;		       /* -1 for a command; read end, non-blocking */
 	int out_fds[2]; /* read ends of the guest's stdout and stderr; -1 where it writes itself */
-	uint64_t start_us; /* CLOCK_MONOTONIC */
+	uint64_t start_us;		   /* CLOCK_MONOTONIC */
+	const struct pyi_run_hooks *hooks; /* NULL without; its log takes the output */
 
 	/* what was seen */
 	bool has_exited; /* init told the guest's end */
@@ -40,8 +49,10 @@ struct pyi_watch {
 	uint64_t output_bytes;
 	bool was_killed; /* by us, for `kill_reason` */
 	enum pyi_reason kill_reason;
-	bool is_ready;	      /* the guest reached the user's code */
-	bool has_setup_error; /* it said before that why it could not */
+	bool was_stopped;	   /* somebody asked for its end */
+	struct pyi_err hook_error; /* `ready` refused: everything was killed */
+	bool is_ready;		   /* the guest reached the user's code */
+	bool has_setup_error;	   /* it said before that why it could not */
 	struct pyi_report_msg setup_error;
 	bool has_uncaught;
 	struct pyi_report_msg uncaught;

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* `pyisolate spawn`: the options of `run`, for a sandbox with a name. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "base/util.h"
+#include "cmd/commands.h"
+#include "cmd/run_options.h"
+#include "report/result.h"
+#include "super/logfile.h"
+#include "super/registry.h"
+#include "super/run.h"
+#include "super/spawn.h"
+
+enum { SPAWN_LOG_SIZE = PYI_RUN_N_IDS };
+
+static const struct pyi_option spawn_options[] = {
+	PYI_RUN_OPTION("log-size", 0, "SIZE", SPAWN_LOG_SIZE,
+		       "rotate the log at this size, and keep one older (default: 1MiB)"),
+	PYI_RUN_OPTIONS,
+	{ 0 },
+};
+
+static int apply_option(const struct pyi_option *option, const char *value, void *arg)
+{
+	struct pyi_err err = { 0 };
+	uint64_t *log_size = arg;
+
+	if (pyi_parse_size(value, log_size, &err) < 0)
+		return pyi_usage_error("spawn", "--log-size '%s': %s", value, err.msg);
+	if (*log_size < PYI_LOG_SIZE_MIN)
+		return pyi_usage_error("spawn", "--log-size '%s': at least 4KiB", value);
+	return 0;
+}
+
+static int spawn_command(int argc, char **argv)
+{
+	_cleanup_free struct pyi_policy_flag *flags = calloc((size_t)argc + 1, sizeof(*flags));
+	struct pyi_run_options options = { .result_fd = -1 };
+	uint64_t log_size = PYI_LOG_SIZE_DEFAULT;
+	const char *name = argc > 1 ? argv[1] : NULL;
+	struct pyi_err err = { 0 };
+	int ret;
+
+	if (!flags) {
+		pyi_log_error("out of memory");
+		return PYI_EXIT_FAILURE;
+	}
+	if (name && (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)) {
+		pyi_command_print_help(&pyi_command_spawn);
+		return 0;
+	}
+	if (!name)
+		return pyi_usage_error("spawn", "no name given");
+	if (name[0] == '-')
+		return pyi_usage_error("spawn", "the name comes first, then options: '%s'", name);
+	if (pyi_registry_check_name(name, &err) < 0)
+		return pyi_usage_error("spawn", "%s", err.msg);
+	ret = pyi_run_options_parse("spawn", spawn_options, argc - 1, argv + 1, flags, &options,
+				    apply_option, &log_size);
+	if (ret < 0) {
+		pyi_command_print_help(&pyi_command_spawn);
+		return 0;
+	}
+	return ret ? ret : pyi_spawn(name, &options, log_size);
+}
+
+const struct pyi_command pyi_command_spawn = {
+	.name = "spawn",
+	.run = spawn_command,
+	.summary = "start a named sandbox and return once it is running",
+	.usage = "NAME [options] -c CODE [args...]\nNAME [options] -m MODULE [args...]\n"
+		 "NAME [options] SCRIPT [args...]\nNAME [options] - [args...]\n"
+		 "NAME [options] -- CMD [args...]",
+	.options = spawn_options,
+};

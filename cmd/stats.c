@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* `pyisolate stats`: named sandboxes, live and ended. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "cmd/named_args.h"
+#include "report/result.h"
+#include "report/sandboxes.h"
+#include "super/named.h"
+#include "super/registry.h"
+
+enum { STATS_JSON = PYI_NAMED_N_IDS };
+
+static const struct pyi_option stats_options[] = {
+	PYI_NAMED_OPTION("json", 0, NULL, STATS_JSON, "print JSON"),
+	PYI_NAMED_HELP_OPTION,
+	{ 0 },
+};
+
+static int apply_option(const struct pyi_option *option, const char *value, void *arg)
+{
+	*(bool *)arg = true;
+	return 0;
+}
+
+static int print_rows(struct pyi_registry *registry, const char *name, bool json, struct pyi_err *err)
+{
+	_cleanup_free struct pyi_sandbox_row *rows = NULL;
+	_cleanup_buf struct pyi_buf out = PYI_BUF_INIT;
+	size_t n;
+	int ret = pyi_named_rows(registry, name, &rows, &n, err);
+
+	if (ret < 0)
+		return ret;
+	if (json)
+		pyi_sandboxes_print_json(rows, n, name != NULL, &out);
+	else
+		pyi_sandboxes_print(rows, n, &out);
+	if (out.failed)
+		return pyi_err_nomem(err);
+	ret = pyi_write_all(STDOUT_FILENO, out.data, out.len);
+	return ret < 0 ? pyi_err_sys(err, -ret, "cannot write to standard output") : 0;
+}
+
+static int stats_command(int argc, char **argv)
+{
+	struct pyi_registry *registry = NULL;
+	struct pyi_err err = { 0 };
+	const char *name;
+	bool json = false;
+	int ret = pyi_named_begin(&pyi_command_stats, argc, argv, false, apply_option, &json, &name,
+				  &registry);
+
+	if (ret >= 0)
+		return ret;
+	ret = print_rows(registry, name, json, &err);
+	if (ret < 0)
+		pyi_log_error("%s", err.msg);
+	pyi_registry_free(registry);
+	return ret < 0 ? PYI_EXIT_FAILURE : 0;
+}
+
+const struct pyi_command pyi_command_stats = {
+	.name = "stats",
+	.run = stats_command,
+	.summary = "list named sandboxes, live and ended, with their state and usage",
+	.usage = "[NAME] [--json]",
+	.options = stats_options,
+};
