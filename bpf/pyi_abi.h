@@ -122,9 +122,9 @@ _Static_assert(sizeof(struct pyi_abi_cpu) == 24, "CPU time");
 _Static_assert(sizeof(struct pyi_abi_meta) == 88, "meta");
 
 /*
- * sandboxes: HASH, struct pyi_abi_name → struct pyi_abi_sandbox: what is known of each named sandbox, live or ended. No
- * program reads it. Where there is no BPF file system the same structs stand in files (lib/super/registry_files.c).
- * Times are CLOCK_BOOTTIME.
+ * sandboxes: HASH, struct pyi_abi_name → struct pyi_abi_sandbox: what is known of each named sandbox, live or
+ * ended. No program reads it. Where there is no BPF file system the same structs stand in files
+ * (lib/super/registry_files.c). Times are CLOCK_BOOTTIME.
  */
 enum {
 	PYI_ABI_NAME = 72,

@@ -6,6 +6,8 @@
 #ifndef PYI_CMD_COMMANDS_H
 #define PYI_CMD_COMMANDS_H
 
+#include <stdbool.h>
+
 #include "cmd/options.h"
 
 struct pyi_command {
@@ -14,6 +16,7 @@ struct pyi_command {
 	const char *summary;		   /* one line, for `pyisolate help` */
 	const char *usage; /* what follows "pyisolate NAME", lines separated by '\n' */
 	const struct pyi_option *options; /* ends with an entry without a name; NULL: none */
+	bool names_sandbox;		  /* its operand is the name of one: completed as such */
 };
 
 extern const struct pyi_command pyi_command_run;

@@ -101,7 +101,13 @@ static int print_bash_completion(void)
 		print_words(pyi_commands[i]->options);
 		printf("\" ;;\n");
 	}
-	printf("\t\tesac\n\telse\n\t\tCOMPREPLY=($(compgen -f -- \"$word\"))\n\t\treturn\n\tfi\n"
+	printf("\t\tesac\n\telif [[ ' ");
+	for (i = 0; pyi_commands[i]; i++)
+		if (pyi_commands[i]->names_sandbox)
+			printf("%s ", pyi_commands[i]->name);
+	printf("' == *\" ${COMP_WORDS[1]} \"* ]]; then\n"
+	       "\t\twords=$(${COMP_WORDS[0]} stats 2>/dev/null | awk 'NR > 1 { print $1 }')\n");
+	printf("\telse\n\t\tCOMPREPLY=($(compgen -f -- \"$word\"))\n\t\treturn\n\tfi\n"
 	       "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n}\n"
 	       "complete -o filenames -F _pyisolate pyisolate\n");
 	return 0;

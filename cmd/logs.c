@@ -71,4 +71,5 @@ const struct pyi_command pyi_command_logs = {
 	.summary = "print what a named sandbox wrote",
 	.usage = "NAME [-f]",
 	.options = logs_options,
+	.names_sandbox = true,
 };

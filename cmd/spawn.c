@@ -36,36 +36,51 @@ static int apply_option(const struct pyi_option *option, const char *value, void
 	return 0;
 }
 
-static int spawn_command(int argc, char **argv)
+/* 0, or the exit code of a usage error. */
+static int check_name(const char *name)
 {
-	_cleanup_free struct pyi_policy_flag *flags = calloc((size_t)argc + 1, sizeof(*flags));
-	struct pyi_run_options options = { .result_fd = -1 };
-	uint64_t log_size = PYI_LOG_SIZE_DEFAULT;
-	const char *name = argc > 1 ? argv[1] : NULL;
 	struct pyi_err err = { 0 };
-	int ret;
 
-	if (!flags) {
-		pyi_log_error("out of memory");
-		return PYI_EXIT_FAILURE;
-	}
-	if (name && (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)) {
-		pyi_command_print_help(&pyi_command_spawn);
-		return 0;
-	}
 	if (!name)
 		return pyi_usage_error("spawn", "no name given");
 	if (name[0] == '-')
 		return pyi_usage_error("spawn", "the name comes first, then options: '%s'", name);
 	if (pyi_registry_check_name(name, &err) < 0)
 		return pyi_usage_error("spawn", "%s", err.msg);
-	ret = pyi_run_options_parse("spawn", spawn_options, argc - 1, argv + 1, flags, &options,
+	return 0;
+}
+
+static int spawn(const char *name, int argc, char **argv)
+{
+	_cleanup_free struct pyi_policy_flag *flags = calloc((size_t)argc, sizeof(*flags));
+	struct pyi_run_options options = { .result_fd = -1 };
+	uint64_t log_size = PYI_LOG_SIZE_DEFAULT;
+	int ret;
+
+	if (!flags) {
+		pyi_log_error("out of memory");
+		return PYI_EXIT_FAILURE;
+	}
+	ret = pyi_run_options_parse("spawn", spawn_options, argc, argv, flags, &options,
 				    apply_option, &log_size);
 	if (ret < 0) {
 		pyi_command_print_help(&pyi_command_spawn);
 		return 0;
 	}
 	return ret ? ret : pyi_spawn(name, &options, log_size);
+}
+
+static int spawn_command(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : NULL;
+	int ret;
+
+	if (name && (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)) {
+		pyi_command_print_help(&pyi_command_spawn);
+		return 0;
+	}
+	ret = check_name(name);
+	return ret ? ret : spawn(name, argc - 1, argv + 1);
 }
 
 const struct pyi_command pyi_command_spawn = {

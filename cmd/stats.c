@@ -71,4 +71,5 @@ const struct pyi_command pyi_command_stats = {
 	.summary = "list named sandboxes, live and ended, with their state and usage",
 	.usage = "[NAME] [--json]",
 	.options = stats_options,
+	.names_sandbox = true,
 };

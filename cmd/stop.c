@@ -77,4 +77,5 @@ const struct pyi_command pyi_command_stop = {
 	.summary = "end a named sandbox: SIGTERM, then SIGKILL",
 	.usage = "NAME [--timeout TIME]",
 	.options = stop_options,
+	.names_sandbox = true,
 };

@@ -39,4 +39,5 @@ const struct pyi_command pyi_command_wait = {
 	.summary = "wait for the end of a named sandbox; exits with its exit code",
 	.usage = "NAME",
 	.options = wait_options,
+	.names_sandbox = true,
 };

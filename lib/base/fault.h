@@ -3,8 +3,8 @@
  * Numbered fault points, for tests that make each kernel call of the start-up fail in turn. Only a build with
  * -DPYI_FAULTS has them: there PYISOLATE_FAULT="N" or "N:ERRNO" (a number) in the environment makes point N fail.
  *
- * In place of ERRNO "kill" ends the process there by SIGKILL, "orphan" its parent, and goes on; "@K" after either lets the
- * first K - 1 passes of the point be.
+ * In place of ERRNO "kill" ends the process there by SIGKILL, "orphan" its parent, and goes on; "@K" after either
+ * lets the first K - 1 passes of the point be.
  *
  *	if (PYI_FAULT(310, EPERM) || prctl(...) < 0)
  *		return pyi_err_sys(err, errno, "...");

@@ -15,8 +15,8 @@ struct pyi_abi_name;
 struct pyi_abi_sandbox;
 
 /*
- * The map's fd. Without `create` -ENOENT where there is none; with it bpffs is mounted, the map made and pinned. -EPERM,
- * -ENOSYS and the like where BPF cannot be had, -EPROTO where the pin is a map of another shape. No message.
+ * The map's fd. Without `create` -ENOENT where there is none; with it bpffs is mounted, the map made and pinned.
+ * -EPERM, -ENOSYS and the like where BPF cannot be had, -EPROTO where the pin is a map of another shape. No message.
  */
 int pyi_bpf_named_open(bool create, int *ret_fd);
 

@@ -47,8 +47,8 @@ struct pyi_sandbox_row {
 void pyi_sandboxes_print(const struct pyi_sandbox_row *rows, size_t n, struct pyi_buf *out);
 
 /*
- * {"sandboxes": [...]}, or with `alone` the object of rows[0] by itself; a newline. Members of an object, always present
- * (readers must ignore those they do not know): see pyisolate-stats(1).
+ * {"sandboxes": [...]}, or with `alone` the object of rows[0] by itself; a newline. Members of an object, always
+ * present (readers must ignore those they do not know): see pyisolate-stats(1).
  */
 void pyi_sandboxes_print_json(const struct pyi_sandbox_row *rows, size_t n, bool alone,
 			      struct pyi_buf *out);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log of a named sandbox: NAME.log in a directory of the user's own, mode 0600, and its predecessor NAME.log.1. When
- * a write would take it past its size it becomes the predecessor and a new one begins, so the two together never hold
- * more than twice that. What does not fit on the disk is dropped: a full disk does not stop a guest.
+ * The log of a named sandbox: NAME.log in a directory of the user's own, mode 0600, and its predecessor NAME.log.1.
+ * When a write would take it past its size it becomes the predecessor and a new one begins, so the two together never
+ * hold more than twice that. What does not fit on the disk is dropped: a full disk does not stop a guest.
  */
 #ifndef PYI_SUPER_LOGFILE_H
 #define PYI_SUPER_LOGFILE_H

@@ -38,9 +38,9 @@ int pyi_named_stop(struct pyi_registry *registry, const char *name, uint64_t tim
 		   bool *ret_was_live, struct pyi_err *err);
 
 /*
- * All sandboxes, or (name not NULL) one, as rows for report/sandboxes.h: the live ones by name, then the ended ones, the
- * latest first. Dead supervisors' are marked lost first. Figures of live ones are read from their control groups. The
- * caller frees *ret_rows.
+ * All sandboxes, or (name not NULL) one, as rows for report/sandboxes.h: the live ones by name, then the ended ones,
+ * the latest first. Dead supervisors' are marked lost first. Figures of live ones are read from their control groups.
+ * The caller frees *ret_rows.
  */
 int pyi_named_rows(struct pyi_registry *registry, const char *name,
 		   struct pyi_sandbox_row **ret_rows, size_t *ret_n, struct pyi_err *err);

@@ -301,7 +301,7 @@ static int put_entry(struct pyi_registry *registry, const char *name,
 int pyi_registry_claim(struct pyi_registry *registry, const char *name,
 		       const struct pyi_abi_sandbox *sandbox, struct pyi_err *err)
 {
-	struct pyi_abi_sandbox entry = *sandbox, old;
+	struct pyi_abi_sandbox entry = *sandbox, old = { 0 };
 	struct pyi_err none = { 0 };
 	_cleanup_fd int lock = -1;
 	int ret = take_lock(registry, &lock, err);
@@ -331,7 +331,7 @@ int pyi_registry_change(struct pyi_registry *registry, const char *name,
 			void (*fn)(struct pyi_abi_sandbox *sandbox, void *arg), void *arg,
 			struct pyi_err *err)
 {
-	struct pyi_abi_sandbox sandbox;
+	struct pyi_abi_sandbox sandbox = { 0 };
 	_cleanup_fd int lock = -1;
 	int ret = take_lock(registry, &lock, err);
 

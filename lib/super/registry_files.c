@@ -62,16 +62,12 @@ static int check_room(int dir_fd, const char *name)
 	return n < PYI_ABI_SANDBOXES ? 0 : -E2BIG;
 }
 
-int pyi_registry_files_put(int dir_fd, const struct pyi_abi_name *name,
-			   const struct pyi_abi_sandbox *sandbox)
+/* The new content beside the old one, then in its place. */
+static int replace(int dir_fd, const char *name, const struct record *record)
 {
-	struct record record = { .abi = PYI_ABI, .size = sizeof(record), .sandbox = *sandbox };
 	_cleanup_fd int fd = -1;
-	int ret = check_room(dir_fd, name->text);
+	int ret;
 
-	if (ret < 0)
-		return ret;
-	memcpy(record.magic, magic, sizeof(magic));
 	/* One that a dead writer left is written over. */
 	fd = PYI_FAULT(910, ENOSPC)
 		     ? -1
@@ -79,12 +75,35 @@ int pyi_registry_files_put(int dir_fd, const struct pyi_abi_name *name,
 			      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	ret = pyi_write_all(fd, &record, sizeof(record));
-	if (ret == 0 && (PYI_FAULT(911, ENOSPC) || renameat(dir_fd, temporary, dir_fd, name->text) < 0))
+	ret = pyi_write_all(fd, record, sizeof(*record));
+	if (ret == 0 && (PYI_FAULT(911, ENOSPC) || renameat(dir_fd, temporary, dir_fd, name) < 0))
 		ret = -errno;
 	if (ret < 0)
 		unlinkat(dir_fd, temporary, 0);
 	return ret;
+}
+
+/* Where the disk is full, the place of the old content is there still; a record is less than a block. */
+static int write_over(int dir_fd, const char *name, const struct record *record)
+{
+	_cleanup_fd int fd = openat(dir_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return -ENOSPC;
+	return pwrite(fd, record, sizeof(*record), 0) == (ssize_t)sizeof(*record) ? 0 : -ENOSPC;
+}
+
+int pyi_registry_files_put(int dir_fd, const struct pyi_abi_name *name,
+			   const struct pyi_abi_sandbox *sandbox)
+{
+	struct record record = { .abi = PYI_ABI, .size = sizeof(record), .sandbox = *sandbox };
+	int ret = check_room(dir_fd, name->text);
+
+	if (ret < 0)
+		return ret;
+	memcpy(record.magic, magic, sizeof(magic));
+	ret = replace(dir_fd, name->text, &record);
+	return ret == -ENOSPC || ret == -EDQUOT ? write_over(dir_fd, name->text, &record) : ret;
 }
 
 int pyi_registry_files_delete(int dir_fd, const struct pyi_abi_name *name)

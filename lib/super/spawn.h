@@ -2,8 +2,9 @@
 /*
  * Start a named sandbox that outlives the command.
  *
- * Theory of operation. The command forks the supervisor and waits at a pipe for one byte. The supervisor, in a session of
- * its own, takes the very steps of `run` (super/run.h); hooks between them keep the registry's entry up to date:
+ * Theory of operation. The command forks the supervisor and waits at a pipe for one byte. The supervisor, in a
+ * session of its own, takes the very steps of `run` (super/run.h); hooks between them keep the registry's entry up to
+ * date:
  *
  *	planned	claim the name (state INIT), begin the log, let go of what was inherited
  *	started	cgroup, first process, limits (BOOTSTRAPPED)
@@ -16,8 +17,8 @@
  * Who dies when:
  *	the command, before the claim	the supervisor goes with it (PR_SET_PDEATHSIG); nothing was made
  *	the command, later	the byte finds no reader: the supervisor ends the sandbox and says so in its entry
- *	the supervisor	its guest goes with it (as in `run`); the entry has an owner that is dead: the next command marks it
- *			lost and clears away its control group and BPF rows
+ *	the supervisor	its guest goes with it (as in `run`); the entry has an owner that is dead: the next command
+ *			marks it lost and clears away its control group and BPF rows
  */
 #ifndef PYI_SUPER_SPAWN_H
 #define PYI_SUPER_SPAWN_H
@@ -26,7 +27,9 @@
 
 struct pyi_run_options;
 
-/* Returns the exit code: 0 when it is running, else that of `run`. Prints its one line itself. Changes options->hooks. */
+/*
+ * Returns the exit code: 0 when it is running, else that of `run`. Prints its one line itself. Changes options->hooks.
+ */
 int pyi_spawn(const char *name, struct pyi_run_options *options, uint64_t log_size);
 
 #endif

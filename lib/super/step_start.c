@@ -121,6 +121,11 @@ static int make_output(struct pyi_run *run, int *ret_stdio, int write_ends[2], s
 	for (which = 0; which < 2; which++) {
 		int ends[2];
 
+		/* In a log the two are one, in the order in which they were written. */
+		if (is_logged && which == 1) {
+			ret_stdio[2] = ret_stdio[1];
+			break;
+		}
 		ret_stdio[1 + which] = inherited(1 + which);
 		if (!is_logged && (!run->plan->limits.output_bytes || ret_stdio[1 + which] < 0))
 			continue;

@@ -22,8 +22,8 @@ struct pyi_run_hooks;
 struct pyi_sandbox;
 
 /*
- * How a supervisor is asked to end its sandbox: SIGTERM queued with this in the upper half of its value, and in the lower
- * one the milliseconds that the guest gets between SIGTERM and SIGKILL. Any other SIGTERM is only forwarded.
+ * How a supervisor is asked to end its sandbox: SIGTERM queued with this in the upper half of its value, and in the
+ * lower one the milliseconds that the guest gets between SIGTERM and SIGKILL. Any other SIGTERM is only forwarded.
  */
 #define PYI_WATCH_STOP ((uint64_t)0x70797374 << 32)
 

@@ -22,10 +22,15 @@ for page in "$top/README.md" "$top"/man/*.[1-8]; do
 done
 
 # Options: those of --help are those of the page, and the other way round.
-for command in run policy doctor help; do
+for command in run spawn stop stats wait logs policy doctor help; do
 	page=$top/man/pyisolate-$command.1
 	[ -e "$page" ] || { fail "man page of $command"; continue; }
 	"$PYISOLATE" $command --help | grep -oE '^  (-[a-zA-Z], )?( *)?--[a-z-]+' | grep -oE -- '--[a-z-]+' | sort -u >"$T/help"
+	# What spawn has of run is described there.
+	[ $command != spawn ] || {
+		cp "$T/help" "$T/spawn" && grep -xv -e --help "$T/run" | comm -23 "$T/spawn" - >"$T/help"
+	}
+	[ $command != run ] || cp "$T/help" "$T/run"
 	grep -oE '^\.It .*' "$page" | grep -oE 'Fl -[a-z-]+' | sed 's/Fl -/--/' | sort -u >"$T/man"
 	is "$(cat "$T/man")" "$(cat "$T/help")" "pyisolate-$command(1) describes the options of --help"
 done
