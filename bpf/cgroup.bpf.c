@@ -15,6 +15,8 @@
 
 #include "pyi_abi.h"
 
+#include "net_use.bpf.h"
+
 #define AF_INET	    2
 #define AF_INET6    10
 #define SOCK_STREAM 1
@@ -302,7 +304,7 @@ int on_device(struct bpf_cgroup_dev_ctx *ctx)
 /*
  * listen(2) on a socket that was never bound takes a port of the kernel's choice on every address, and no hook sees
  * it. So a connection from outside reaches a listening socket only if binding it to where it is would have been
- * allowed. All other packets pass. Not in the context of the sandbox: the socket says whose it is.
+ * allowed. All other packets are only counted. Not in the context of the sandbox: the socket says whose it is.
  */
 SEC("cgroup_skb/ingress")
 int on_ingress(struct __sk_buff *skb)
@@ -315,7 +317,7 @@ int on_ingress(struct __sk_buff *skb)
 
 	sk = sk ? bpf_sk_fullsock(sk) : 0;
 	if (!sk || sk->state != TCP_LISTEN || sk->protocol != IPPROTO_TCP)
-		return ALLOW;
+		return count_packet(skb, 0) == NET_PASS ? ALLOW : DENY;
 	who.cgroup = bpf_skb_cgroup_id(skb);
 	who.assignment = bpf_map_lookup_elem(&assignments, &who.cgroup);
 	for (int level = 1; !who.assignment && level < LEVELS_MAX; level++) {

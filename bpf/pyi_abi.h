@@ -6,6 +6,7 @@
 #ifndef PYI_ABI_H
 #define PYI_ABI_H
 
+#include <linux/bpf.h>
 #include <linux/types.h>
 
 #define PYI_ABI 1
@@ -95,6 +96,27 @@ struct pyi_abi_stats {
 };
 
 /*
+ * net_use: HASH, v2 cgroup id → what a sandbox with network has sent and received, its limits, and what they refused.
+ * Bytes are those of IP packets, headers included; only packets that passed count. A row is read and replaced with
+ * BPF_F_LOCK. Times are CLOCK_MONOTONIC.
+ */
+struct pyi_abi_net_use {
+	struct bpf_spin_lock lock;
+	__u32 zero;
+	__u64 limit_bytes; /* both directions together; 0: none */
+	__u64 rate_bytes;  /* a second, both directions together; 0: none */
+	__u64 rx_bytes;
+	__u64 rx_packets;
+	__u64 tx_bytes;
+	__u64 tx_packets;
+	__u64 dropped_packets; /* for the limit */
+	__u64 delayed_packets; /* dropped for the rate; TCP sends them again */
+	__u64 limit_ns;	       /* when the first one was dropped for the limit; 0: none was */
+	__u64 paid_ns;	       /* the bucket of the rate */
+	__u64 ended_ns;	       /* when a sweep has found the cgroup gone; 0: it has not */
+};
+
+/*
  * cpu: ARRAY of one, of each sandbox's own, never pinned: what the perf-event program counts and when it acts.
  * Times are nanoseconds of CPU, of all threads in the cgroup together.
  */
@@ -118,6 +140,7 @@ _Static_assert(sizeof(struct pyi_abi_net_range) == 8, "network range");
 _Static_assert(sizeof(struct pyi_abi_net_value) == 8 + 8 * PYI_ABI_RANGES, "network value");
 _Static_assert(sizeof(struct pyi_abi_event) == 32, "event");
 _Static_assert(sizeof(struct pyi_abi_stats) == 16 + 32 * PYI_ABI_EVENTS, "stats");
+_Static_assert(sizeof(struct pyi_abi_net_use) == 96, "network use");
 _Static_assert(sizeof(struct pyi_abi_cpu) == 24, "CPU time");
 _Static_assert(sizeof(struct pyi_abi_meta) == 88, "meta");
 

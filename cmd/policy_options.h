@@ -31,6 +31,8 @@
 		PYI_POLICY_OPTION("pids", "N", id, "processes and threads at once"),                \
 		PYI_POLICY_OPTION("open-files", "N", id, "open files of one process"),              \
 		PYI_POLICY_OPTION("output", "SIZE", id, "bytes on stdout and stderr together"),     \
-		PYI_POLICY_OPTION("tmp", "SIZE", id, "size of the private /tmp")
+		PYI_POLICY_OPTION("tmp", "SIZE", id, "size of the private /tmp"),                   \
+		PYI_POLICY_OPTION("net-bytes", "SIZE", id, "bytes sent and received, together"),    \
+		PYI_POLICY_OPTION("net-rate", "SIZE", id, "bytes sent and received in a second")
 
 #endif

@@ -157,6 +157,8 @@ int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_pla
 		ret = PYI_FAULT(502, ENOSPC) ? -errno
 					     : bpf_map_update_elem(bpf->maps.assignments,
 								   &cgroup_id, &assignment, BPF_ANY);
+	if (ret == 0 && plan->n_net)
+		ret = pyi_bpf_net_put(&bpf->maps, bpf->v2_fd, cgroup_id, &plan->limits);
 	if (ret < 0)
 		pyi_err_sys(err, -ret, "cannot write the BPF assignment");
 	else
@@ -233,6 +235,9 @@ void pyi_bpf_unassign(struct pyi_bpf *bpf, uint64_t cgroup_id)
 			/* Rows are there only where sockets can be made, or where somebody stopped half-way. */
 			delete_rows(bpf, &body, 1);
 		}
+		if (!(assignment.flags & PYI_ASSIGN_READY) ||
+		    assignment.flags & (PYI_ASSIGN_TCP | PYI_ASSIGN_UDP))
+			pyi_bpf_net_end(&bpf->maps, cgroup_id);
 		bpf_map_delete_elem(bpf->maps.assignments, &cgroup_id);
 	}
 	bpf_map_delete_elem(bpf->maps.stats, &cgroup_id);
@@ -270,6 +275,11 @@ int pyi_bpf_events(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_event
 	return 0;
 }
 
+int pyi_bpf_net(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_net *ret_net)
+{
+	return pyi_bpf_net_get(&bpf->maps, cgroup_id, ret_net);
+}
+
 /* The keys of a map whose cgroups are gone. */
 static size_t find_dead(struct pyi_bpf *bpf, int map_fd, uint64_t *ids, size_t max)
 {
@@ -296,6 +306,8 @@ int pyi_bpf_sweep(struct pyi_bpf *bpf)
 	if (n)
 		delete_rows(bpf, ids, n);
 	/* Assignments last: should we die, they still lead to the rows. */
+	for (size_t i = 0; i < n; i++)
+		pyi_bpf_net_end(&bpf->maps, ids[i]);
 	for (size_t i = 0; i < n; i++)
 		bpf_map_delete_elem(bpf->maps.assignments, &ids[i]);
 	n = find_dead(bpf, bpf->maps.stats, ids, AT_ONCE);

@@ -60,6 +60,20 @@ struct pyi_bpf_event {
 int pyi_bpf_events(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_event *events,
 		   size_t max, size_t *ret_n, uint64_t *ret_total, struct pyi_err *err);
 
+/* What this cgroup has sent and received, in packets that passed; bytes are those of IP packets, headers included. */
+struct pyi_bpf_net {
+	uint64_t rx_bytes;
+	uint64_t rx_packets;
+	uint64_t tx_bytes;
+	uint64_t tx_packets;
+	uint64_t dropped_packets; /* for net_bytes */
+	uint64_t delayed_packets; /* for net_rate: dropped too, but TCP tries again */
+	uint64_t limit_us;	  /* when net_bytes was hit, CLOCK_MONOTONIC; 0: it was not */
+};
+
+/* 0, or -errno: -ENOENT for a cgroup whose plan has no network. */
+int pyi_bpf_net(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_net *ret_net);
+
 /* Remove rows and assignments of cgroups that are gone. Returns how many. */
 int pyi_bpf_sweep(struct pyi_bpf *bpf);
 

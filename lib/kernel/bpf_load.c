@@ -43,6 +43,7 @@ void pyi_bpf_maps_close(struct pyi_bpf_maps *maps)
 	pyi_close_fd(&maps->assignments);
 	pyi_close_fd(&maps->stats);
 	pyi_close_fd(&maps->net_rows);
+	pyi_close_fd(&maps->net_use);
 	pyi_close_fd(&maps->lock);
 }
 
@@ -98,6 +99,11 @@ static int open_map(int dir_fd, const char *name, int *ret_fd)
 	return 0;
 }
 
+int pyi_bpf_pins_open_net(struct pyi_bpf_maps *maps)
+{
+	return maps->net_use >= 0 ? 0 : open_map(maps->lock, "net_use", &maps->net_use);
+}
+
 static int check_meta(int dir_fd, uint64_t parent_cgroup)
 {
 	struct pyi_abi_meta meta = { 0 };
@@ -124,6 +130,7 @@ static const enum bpf_attach_type types[] = {
 	BPF_CGROUP_INET4_CONNECT,    BPF_CGROUP_INET6_CONNECT, BPF_CGROUP_UDP4_SENDMSG,
 	BPF_CGROUP_UDP6_SENDMSG,     BPF_CGROUP_INET4_BIND,    BPF_CGROUP_INET6_BIND,
 	BPF_CGROUP_INET_SOCK_CREATE, BPF_CGROUP_DEVICE,	       BPF_CGROUP_INET_INGRESS,
+	BPF_CGROUP_INET_EGRESS,
 };
 
 int pyi_bpf_count_attached(int parent_fd)

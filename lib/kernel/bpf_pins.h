@@ -37,9 +37,10 @@ struct pyi_bpf_maps {
 	int assignments;
 	int stats;
 	int net_rows;
+	int net_use; /* opened when it is first needed */
 };
 
-#define PYI_BPF_MAPS_INIT { -1, -1, -1, -1 }
+#define PYI_BPF_MAPS_INIT { -1, -1, -1, -1, -1 }
 
 void pyi_bpf_maps_close(struct pyi_bpf_maps *maps);
 
@@ -54,6 +55,21 @@ int pyi_bpf_fs_mount(void);
  * are incomplete, or not all programs are attached; else the errno of bpf(2). No message.
  */
 int pyi_bpf_pins_open(int parent_fd, uint64_t parent_cgroup, struct pyi_bpf_maps *ret_maps);
+
+/* Open what only a sandbox with network needs. 0 or -errno. */
+int pyi_bpf_pins_open_net(struct pyi_bpf_maps *maps);
+
+struct pyi_bpf_net;
+struct pyi_limits;
+
+/*
+ * The row of a sandbox with network: made with its limits, done with, read. 0 or -errno. With a limit it outlives the
+ * sandbox for as long as the kernel may try to send what a dead process left in its sockets.
+ */
+int pyi_bpf_net_put(struct pyi_bpf_maps *maps, int v2_fd, uint64_t cgroup_id,
+		    const struct pyi_limits *limits);
+void pyi_bpf_net_end(struct pyi_bpf_maps *maps, uint64_t cgroup_id);
+int pyi_bpf_net_get(struct pyi_bpf_maps *maps, uint64_t cgroup_id, struct pyi_bpf_net *ret_net);
 
 /* How many programs of the first kind of ours are attached to this very cgroup, whoever did it; or -errno. */
 int pyi_bpf_count_attached(int parent_fd);

@@ -227,6 +227,10 @@ static void print_limits(const struct pyi_plan *plan, struct pyi_buf *out)
 	if (limits->output_bytes)
 		pyi_buf_printf(out, "  %-12s%s\n", "output", pyi_format_size(limits->output_bytes, buf));
 	pyi_buf_printf(out, "  %-12s%s\n", "tmp", pyi_format_size(limits->tmp_bytes, buf));
+	if (limits->net_bytes)
+		pyi_buf_printf(out, "  %-12s%s\n", "net_bytes", pyi_format_size(limits->net_bytes, buf));
+	if (limits->net_rate)
+		pyi_buf_printf(out, "  %-12s%s\n", "net_rate", pyi_format_size(limits->net_rate, buf));
 	pyi_buf_puts(out, "rlimits\n");
 	for (size_t i = 0; i < plan->n_rlimits; i++) {
 		const struct pyi_rlimit_row *row = &plan->rlimits[i];

@@ -131,6 +131,8 @@ static void print_limits(const struct pyi_plan *plan, struct pyi_json *json)
 	print_limit(json, "open_files", limits->open_files);
 	print_limit(json, "output_bytes", limits->output_bytes);
 	print_limit(json, "tmp_bytes", limits->tmp_bytes);
+	print_limit(json, "net_bytes", limits->net_bytes);
+	print_limit(json, "net_rate_bytes", limits->net_rate);
 	pyi_json_end_object(json);
 	pyi_json_object(json, "rlimits");
 	for (size_t i = 0; i < plan->n_rlimits; i++) {

@@ -39,6 +39,8 @@ static const struct flag flags_table[] = {
 	{ "open-files", FLAG_LIMIT, 0, 0, "open_files" },
 	{ "output", FLAG_LIMIT, 0, 0, "output" },
 	{ "tmp", FLAG_LIMIT, 0, 0, "tmp" },
+	{ "net-bytes", FLAG_LIMIT, 0, 0, "net_bytes" },
+	{ "net-rate", FLAG_LIMIT, 0, 0, "net_rate" },
 };
 
 static void read_net(struct pyi_loader *l, const struct pyi_source *source, const struct flag *flag,

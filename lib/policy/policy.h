@@ -78,6 +78,8 @@ struct pyi_limits {
 	uint64_t wall_time_ms;
 	uint64_t output_bytes;
 	uint64_t tmp_bytes;    /* of /tmp; a default applies when 0 */
+	uint64_t net_bytes;    /* sent and received, together */
+	uint64_t net_rate;     /* the same in a second */
 	uint32_t cpu_permille; /* thousandths of one CPU */
 	uint32_t pids;
 	uint32_t open_files;

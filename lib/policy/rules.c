@@ -19,7 +19,8 @@ enum {
 	OPEN_FILES_MIN = 8,	  /* what the interpreter itself needs */
 	OPEN_FILES_MAX = 1048576, /* the kernel's default for fs.nr_open */
 	MEMORY_MIN = 1 << 20,
-	TMP_MIN = 4096, /* a page: tmpfs rounds up to it */
+	TMP_MIN = 4096,	     /* a page: tmpfs rounds up to it */
+	NET_RATE_MIN = 1024, /* less, and a full packet would take minutes */
 };
 
 static struct pyi_origin *take_origin(struct pyi_loader *l, const struct pyi_source *source,
@@ -301,7 +302,8 @@ void pyi_rule_add_import(struct pyi_loader *l, const struct pyi_source *source, 
 /* -------------------------------------------------------------------------------------------------------- limits */
 
 const char *const pyi_limit_keys[] = {
-	"memory", "cpu", "cpu_time", "wall_time", "pids", "open_files", "output", "tmp",
+	"memory",     "cpu",	"cpu_time", "wall_time", "pids",
+	"open_files", "output", "tmp",	    "net_bytes", "net_rate",
 };
 const size_t pyi_n_limit_keys = PYI_ARRAY_SIZE(pyi_limit_keys);
 
@@ -319,6 +321,21 @@ static int parse_size_from(const char *text, uint64_t min, uint64_t *ret, struct
 				   min > 1 ? " (is a unit missing, as in '64MiB'?)" : "");
 	*ret = bytes;
 	return 0;
+}
+
+/* A size, with or without "/s". */
+static int parse_rate(const char *text, uint64_t *ret, struct pyi_err *err)
+{
+	size_t len = strlen(text);
+	char size[64];
+
+	if (len > 2 && strcmp(text + len - 2, "/s") == 0)
+		len -= 2;
+	if (len >= sizeof(size))
+		return pyi_err_set(err, EINVAL, "'%.64s' is no size", text);
+	memcpy(size, text, len);
+	size[len] = '\0';
+	return parse_size_from(size, NET_RATE_MIN, ret, err);
 }
 
 static int parse_count(const char *text, uint64_t min, uint64_t max, uint32_t *ret, struct pyi_err *err)
@@ -364,6 +381,10 @@ void pyi_rule_set_limit(struct pyi_loader *l, const struct pyi_source *source, c
 		r = parse_count(text, OPEN_FILES_MIN, OPEN_FILES_MAX, &limits->open_files, &err);
 	else if (strcmp(key, "output") == 0)
 		r = parse_size_from(text, 1, &limits->output_bytes, &err);
+	else if (strcmp(key, "net_bytes") == 0)
+		r = parse_size_from(text, 1, &limits->net_bytes, &err);
+	else if (strcmp(key, "net_rate") == 0)
+		r = parse_rate(text, &limits->net_rate, &err);
 	else
 		r = parse_size_from(text, TMP_MIN, &limits->tmp_bytes, &err);
 	if (r)

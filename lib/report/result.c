@@ -15,12 +15,13 @@
 const char *pyi_reason_name(enum pyi_reason reason)
 {
 	static const char *const names[] = {
-		[PYI_REASON_EXITED] = "exited",	    [PYI_REASON_EXCEPTION] = "exception",
-		[PYI_REASON_SIGNAL] = "signal",	    [PYI_REASON_WALL_TIME] = "wall_time",
-		[PYI_REASON_CPU_TIME] = "cpu_time", [PYI_REASON_MEMORY] = "memory",
-		[PYI_REASON_PIDS] = "pids",	    [PYI_REASON_OUTPUT] = "output",
-		[PYI_REASON_POLICY] = "policy",	    [PYI_REASON_PANIC] = "panic",
-		[PYI_REASON_SETUP] = "setup",	    [PYI_REASON_STOPPED] = "stopped",
+		[PYI_REASON_EXITED] = "exited",	      [PYI_REASON_EXCEPTION] = "exception",
+		[PYI_REASON_SIGNAL] = "signal",	      [PYI_REASON_WALL_TIME] = "wall_time",
+		[PYI_REASON_CPU_TIME] = "cpu_time",   [PYI_REASON_MEMORY] = "memory",
+		[PYI_REASON_PIDS] = "pids",	      [PYI_REASON_OUTPUT] = "output",
+		[PYI_REASON_POLICY] = "policy",	      [PYI_REASON_PANIC] = "panic",
+		[PYI_REASON_SETUP] = "setup",	      [PYI_REASON_STOPPED] = "stopped",
+		[PYI_REASON_NET_BYTES] = "net_bytes",
 	};
 
 	return names[reason];
@@ -124,6 +125,16 @@ static void print_layers(struct pyi_json *json, const struct pyi_layer_status *l
 	pyi_json_end_object(json);
 }
 
+static void print_net(struct pyi_json *json, const struct pyi_result_net *net)
+{
+	pyi_json_u64(json, "net_rx_bytes", net->rx_bytes);
+	pyi_json_u64(json, "net_rx_packets", net->rx_packets);
+	pyi_json_u64(json, "net_tx_bytes", net->tx_bytes);
+	pyi_json_u64(json, "net_tx_packets", net->tx_packets);
+	pyi_json_u64(json, "net_dropped_packets", net->dropped_packets);
+	pyi_json_u64(json, "net_delayed_packets", net->delayed_packets);
+}
+
 void pyi_result_print_json(const struct pyi_result *result, struct pyi_buf *out)
 {
 	struct pyi_json json;
@@ -151,6 +162,7 @@ void pyi_result_print_json(const struct pyi_result *result, struct pyi_buf *out)
 	pyi_json_u64(&json, "denials", result->denials_total);
 	pyi_json_u64(&json, "warnings", result->warnings_total);
 	pyi_json_u64(&json, "events_dropped", result->denials_dropped);
+	print_net(&json, &result->net);
 	pyi_json_end_object(&json);
 	pyi_json_array(&json, "denials");
 	for (uint32_t i = 0; i < result->n_denials; i++)

@@ -24,6 +24,7 @@ enum pyi_reason {
 	PYI_REASON_PANIC,
 	PYI_REASON_SETUP,   /* pyisolate failed before or around the guest */
 	PYI_REASON_STOPPED, /* by `pyisolate stop` */
+	PYI_REASON_NET_BYTES,
 };
 
 enum {
@@ -32,7 +33,8 @@ enum {
 	PYI_EXIT_FAILURE = 125,
 	PYI_EXIT_CANNOT_EXEC = 126,
 	PYI_EXIT_NOT_FOUND = 127,
-	PYI_EXIT_OUTPUT = 153, /* as SIGXFSZ, the signal for too large a file */
+	PYI_EXIT_OUTPUT = 153,	  /* as SIGXFSZ, the signal for too large a file */
+	PYI_EXIT_NET_BYTES = 153, /* the other limit on what gets out */
 	PYI_EXIT_MEMORY = 137,
 	PYI_EXIT_CPU_TIME = 152,
 	PYI_EXIT_POLICY = 159,
@@ -53,6 +55,16 @@ struct pyi_denial {
 	bool is_claim; /* told by the guest, which may lie; the verdict itself was checked against the policy */
 };
 
+/* Packets that passed, and those that did not. */
+struct pyi_result_net {
+	uint64_t rx_bytes;
+	uint64_t rx_packets;
+	uint64_t tx_bytes;
+	uint64_t tx_packets;
+	uint64_t dropped_packets; /* for the limit */
+	uint64_t delayed_packets; /* for the rate */
+};
+
 struct pyi_result {
 	enum pyi_reason reason;
 	int exit_code;
@@ -68,6 +80,7 @@ struct pyi_result {
 	uint64_t denials_total;	  /* denied, warnings not counted */
 	uint64_t warnings_total;  /* let through with a warning */
 	uint64_t denials_dropped; /* events lost on the way */
+	struct pyi_result_net net;
 	struct pyi_denial denials[PYI_DENIALS_KEPT];
 	uint32_t n_denials;
 	struct pyi_layer_status layers[PYI_N_LAYERS];
@@ -90,7 +103,8 @@ int pyi_result_add_denial(struct pyi_result *result, const struct pyi_denial *de
  *	wall_ms, cpu_ms		milliseconds with 3 decimals
  *	memory_peak_bytes	null when unknown
  *	output_bytes
- *	counters		{denials, warnings, events_dropped}
+ *	counters		{denials, warnings, events_dropped, net_rx_bytes, net_rx_packets, net_tx_bytes,
+ *				net_tx_packets, net_dropped_packets, net_delayed_packets}
  *	denials			the first 100: {rule, file, op, path (address of a network op), errno, at, warning,
  *				claim}; file and at are null when unknown, warning and claim left out when false
  *	denials_total

@@ -5,11 +5,21 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "kernel/bpf.h"
+#include "kernel/cgroup.h"
 #include "plan/plan.h"
 #include "report/result.h"
 #include "super/cpu_guard.h"
+#include "super/watch.h"
+
+/* Packets are dropped by then: this is only how soon the run ends. */
+enum { NET_LOOK_US = 50000 };
 
 struct pyi_observer {
+	struct pyi_cgroup *cgroup;
+	struct pyi_bpf *bpf; /* NULL: no network to look at */
+	struct pyi_bpf_net net;
+	uint64_t net_us;	     /* the next look at it; 0: none */
 	struct pyi_cpu_guard *guard; /* NULL: without */
 	uint64_t guard_us;	     /* when it is due; 0: it is made, or never will be */
 };
@@ -27,14 +37,17 @@ static int make_guard(struct pyi_observer *observer, const struct pyi_plan *plan
 	return 0;
 }
 
-int pyi_observer_new(const struct pyi_plan *plan, struct pyi_cgroup *cgroup, bool must_guard,
-		     struct pyi_observer **ret_observer, struct pyi_err *err)
+int pyi_observer_new(const struct pyi_plan *plan, struct pyi_cgroup *cgroup, struct pyi_bpf *bpf,
+		     bool must_guard, struct pyi_observer **ret_observer, struct pyi_err *err)
 {
 	struct pyi_observer *observer = calloc(1, sizeof(*observer));
 	int ret;
 
 	if (!observer)
 		return pyi_err_nomem(err);
+	observer->cgroup = cgroup;
+	observer->bpf = plan->n_net ? bpf : NULL;
+	observer->net_us = observer->bpf && plan->limits.net_bytes;
 	ret = make_guard(observer, plan, cgroup, must_guard, err);
 	if (ret < 0) {
 		pyi_observer_free(observer);
@@ -54,27 +67,46 @@ void pyi_observer_free(struct pyi_observer *observer)
 
 void pyi_observer_start(struct pyi_observer *observer, uint64_t now_us)
 {
+	if (observer->net_us)
+		observer->net_us = now_us + NET_LOOK_US;
 	if (observer->guard)
 		observer->guard_us = now_us + pyi_cpu_guard_delay_us(observer->guard);
 }
 
 uint64_t pyi_observer_due_us(const struct pyi_observer *observer)
 {
-	return observer->guard_us;
+	return pyi_min_deadline(observer->guard_us, observer->net_us);
 }
 
-void pyi_observer_look(struct pyi_observer *observer, uint64_t now_us)
+static void look_at_net(struct pyi_observer *observer)
 {
+	if (observer->bpf)
+		(void)pyi_bpf_net(observer->bpf, pyi_cgroup_id(observer->cgroup), &observer->net);
+}
+
+bool pyi_observer_look(struct pyi_observer *observer, uint64_t now_us)
+{
+	if (observer->net_us && now_us >= observer->net_us) {
+		observer->net_us = now_us + NET_LOOK_US;
+		look_at_net(observer);
+	}
 	if (observer->guard_us && now_us >= observer->guard_us) {
 		observer->guard_us = 0;
 		pyi_cpu_guard_begin(observer->guard);
 	}
+	return !pyi_observer_net_is_spent(observer);
 }
 
 void pyi_observer_end(struct pyi_observer *observer)
 {
 	if (observer->guard)
 		pyi_cpu_guard_end(observer->guard);
+	look_at_net(observer);
+}
+
+bool pyi_observer_net_is_spent(const struct pyi_observer *observer)
+{
+	return observer->net.limit_us;
 }
 
 bool pyi_observer_cpu_is_spent(const struct pyi_observer *observer)
@@ -84,6 +116,16 @@ bool pyi_observer_cpu_is_spent(const struct pyi_observer *observer)
 
 void pyi_observer_tell(const struct pyi_observer *observer, struct pyi_result *result)
 {
+	const struct pyi_bpf_net *net = &observer->net;
+
+	result->net = (struct pyi_result_net){
+		.rx_bytes = net->rx_bytes,
+		.rx_packets = net->rx_packets,
+		.tx_bytes = net->tx_bytes,
+		.tx_packets = net->tx_packets,
+		.dropped_packets = net->dropped_packets,
+		.delayed_packets = net->delayed_packets,
+	};
 	if (observer->guard)
 		pyi_cpu_guard_tell(observer->guard, &result->layers[PYI_LAYER_BPF_PERF]);
 }

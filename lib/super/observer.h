@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct pyi_bpf;
 struct pyi_cgroup;
 struct pyi_err;
 struct pyi_plan;
@@ -17,11 +18,11 @@ struct pyi_result;
 struct pyi_observer; /* opaque */
 
 /*
- * Before the guest starts. The plan and the cgroup must outlive it. must_guard: the kernel's guard over CPU time is
- * made now, and where it cannot be that is an error.
+ * Before the guest starts. The plan, the cgroup and bpf (NULL without BPF rows) must outlive it. must_guard: the
+ * kernel's guard over CPU time is made now, and where it cannot be that is an error.
  */
-int pyi_observer_new(const struct pyi_plan *plan, struct pyi_cgroup *cgroup, bool must_guard,
-		     struct pyi_observer **ret_observer, struct pyi_err *err);
+int pyi_observer_new(const struct pyi_plan *plan, struct pyi_cgroup *cgroup, struct pyi_bpf *bpf,
+		     bool must_guard, struct pyi_observer **ret_observer, struct pyi_err *err);
 void pyi_observer_free(struct pyi_observer *observer);
 
 /* The guest has started, at this time of CLOCK_MONOTONIC in microseconds, as all times here. */
@@ -30,14 +31,17 @@ void pyi_observer_start(struct pyi_observer *observer, uint64_t now_us);
 /* When it is to be called; 0: not at all. */
 uint64_t pyi_observer_due_us(const struct pyi_observer *observer);
 
-/* Look at what is due. */
-void pyi_observer_look(struct pyi_observer *observer, uint64_t now_us);
+/* Look at what is due. False: the sandbox has sent and received all it may, and is to end. */
+bool pyi_observer_look(struct pyi_observer *observer, uint64_t now_us);
 
 /* The guest is gone: nothing changes any more. */
 void pyi_observer_end(struct pyi_observer *observer);
 
 /* At any time: did the kernel see the CPU time spent, and send its signals? */
 bool pyi_observer_cpu_is_spent(const struct pyi_observer *observer);
+
+/* After the end: did it send and receive all it may? */
+bool pyi_observer_net_is_spent(const struct pyi_observer *observer);
 
 /* After the end: add to a result whose layers are those of the plan. */
 void pyi_observer_tell(const struct pyi_observer *observer, struct pyi_result *result);

@@ -38,6 +38,9 @@ static void decide_killed(const struct pyi_watch *watch, struct pyi_result *resu
 	case PYI_REASON_OUTPUT:
 		result->exit_code = PYI_EXIT_OUTPUT;
 		break;
+	case PYI_REASON_NET_BYTES:
+		result->exit_code = PYI_EXIT_NET_BYTES;
+		break;
 	default:
 		result->exit_code = PYI_EXIT_FAILURE;
 		break;
@@ -295,6 +298,11 @@ void pyi_outcome_decide(const struct pyi_outcome_input *input, struct pyi_result
 	if (watch->was_stopped && result->reason <= PYI_REASON_SIGNAL)
 		result->reason = PYI_REASON_STOPPED;
 
+	/* However it took the refusal: what it did without the rest of its packets is not its work. */
+	if (input->net_is_spent && (result->reason <= PYI_REASON_SIGNAL)) {
+		result->reason = PYI_REASON_NET_BYTES;
+		result->exit_code = PYI_EXIT_NET_BYTES;
+	}
 	result->output_bytes = watch->output_bytes;
 	result->cpu_us = input->usage && input->usage->cpu_us ? input->usage->cpu_us : watch->cpu_us;
 	result->memory_peak_bytes = input->usage && input->usage->memory_peak_bytes
@@ -333,6 +341,10 @@ static void explain_limit(const struct pyi_plan *plan, const struct pyi_result *
 	case PYI_REASON_OUTPUT:
 		pyi_log_error("the output limit of %s was reached: --output raises it",
 			      pyi_format_size(plan->limits.output_bytes, text));
+		break;
+	case PYI_REASON_NET_BYTES:
+		pyi_log_error("the limit of %s sent and received was reached: --net-bytes raises it",
+			      pyi_format_size(plan->limits.net_bytes, text));
 		break;
 	case PYI_REASON_PIDS:
 		pyi_log_error("the limit of %u processes and threads was hit: --pids raises it",

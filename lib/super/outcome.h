@@ -17,6 +17,7 @@ struct pyi_outcome_input {
 	const struct pyi_watch *watch;
 	const struct pyi_cgroup_usage *usage; /* NULL without a cgroup */
 	bool cpu_is_spent;		      /* the kernel has seen it so, and sent its signals */
+	bool net_is_spent;		      /* packets were dropped because of net_bytes */
 	const char *script_dir; /* of a script, for refused imports beside it; NULL otherwise */
 	const struct pyi_bpf_event *events; /* network denials */
 	size_t n_events;

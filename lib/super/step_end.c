@@ -83,6 +83,7 @@ void pyi_step_outcome(struct pyi_run *run)
 		.watch = &run->watch,
 		.usage = run->has_usage ? &run->usage : NULL,
 		.cpu_is_spent = run->observer && pyi_observer_cpu_is_spent(run->observer),
+		.net_is_spent = run->observer && pyi_observer_net_is_spent(run->observer),
 		.script_dir = run->source.script_dir,
 		.events = run->events,
 		.n_events = run->n_events,

@@ -34,7 +34,7 @@ int pyi_step_groups(struct pyi_run *run, struct pyi_err *err)
 		ret = pyi_bpf_assign(run->bpf, pyi_cgroup_id(run->cgroup), run->plan, err);
 	pyi_step_mark("bpf rows");
 	if (!ret)
-		ret = pyi_observer_new(run->plan, run->cgroup,
+		ret = pyi_observer_new(run->plan, run->cgroup, run->bpf,
 				       run->options->required_layers & 1u << PYI_LAYER_BPF_PERF,
 				       &run->observer, err);
 	return ret;

@@ -108,7 +108,7 @@ static void kill_for(struct pyi_watch *watch, enum pyi_reason reason)
 	note_kill(watch, reason);
 }
 
-static uint64_t min_deadline(uint64_t a, uint64_t b)
+uint64_t pyi_min_deadline(uint64_t a, uint64_t b)
 {
 	if (!a || !b)
 		return a ? a : b;
@@ -117,13 +117,14 @@ static uint64_t min_deadline(uint64_t a, uint64_t b)
 
 static void set_timer(struct loop *loop)
 {
-	uint64_t due = min_deadline(
+	uint64_t due = pyi_min_deadline(
 		loop->wall_deadline_us,
-		min_deadline(loop->cpu_look_us, min_deadline(loop->cpu_kill_us, loop->stop_kill_us)));
+		pyi_min_deadline(loop->cpu_look_us,
+				 pyi_min_deadline(loop->cpu_kill_us, loop->stop_kill_us)));
 	struct itimerspec when = { 0 };
 
 	if (loop->watch->observer)
-		due = min_deadline(due, pyi_observer_due_us(loop->watch->observer));
+		due = pyi_min_deadline(due, pyi_observer_due_us(loop->watch->observer));
 	when.it_value.tv_sec = (time_t)(due / 1000000);
 	when.it_value.tv_nsec = (long)(due % 1000000) * 1000;
 	timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
@@ -173,8 +174,8 @@ static void on_timer(struct loop *loop)
 	}
 	if (loop->cpu_look_us && now >= loop->cpu_look_us)
 		look_at_cpu(loop, now);
-	if (loop->watch->observer)
-		pyi_observer_look(loop->watch->observer, now);
+	if (loop->watch->observer && !pyi_observer_look(loop->watch->observer, now))
+		kill_for(loop->watch, PYI_REASON_NET_BYTES);
 	set_timer(loop);
 }
 
@@ -279,7 +280,7 @@ static bool on_report(struct pyi_watch *watch)
 static void on_stop(struct loop *loop, uint64_t grace_ms)
 {
 	loop->watch->was_stopped = true;
-	loop->stop_kill_us = min_deadline(loop->stop_kill_us, pyi_now_us() + grace_ms * 1000);
+	loop->stop_kill_us = pyi_min_deadline(loop->stop_kill_us, pyi_now_us() + grace_ms * 1000);
 	/* A stopped guest would not notice. */
 	(void)pyi_sandbox_signal(loop->watch->sandbox, SIGCONT);
 	set_timer(loop);

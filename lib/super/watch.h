@@ -65,6 +65,9 @@ struct pyi_watch {
 int pyi_watch_run(struct pyi_watch *watch, struct pyi_err *err);
 void pyi_watch_release(struct pyi_watch *watch);
 
+/* The earlier of two times, where 0 is none. */
+uint64_t pyi_min_deadline(uint64_t a, uint64_t b);
+
 /* Microseconds of CLOCK_MONOTONIC. */
 uint64_t pyi_now_us(void);
 

@@ -185,6 +185,8 @@ static void test_flags(void **state)
 		{ "open-files", "99" },
 		{ "output", "1kB" },
 		{ "tmp", "8MiB" },
+		{ "net-bytes", "10MiB" },
+		{ "net-rate", "64KiB/s" },
 	};
 	_cleanup_policy struct pyi_policy *p = load(NULL, flags, PYI_ARRAY_SIZE(flags));
 	char path[128];
@@ -211,6 +213,8 @@ static void test_flags(void **state)
 	assert_int_equal(p->limits.open_files, 99);
 	assert_int_equal(p->limits.output_bytes, 1000);
 	assert_int_equal(p->limits.tmp_bytes, 8 << 20);
+	assert_int_equal(p->limits.net_bytes, 10 << 20);
+	assert_int_equal(p->limits.net_rate, 64 << 10);
 	/* What the template says and no flag does stays. */
 	assert_string_equal(p->env[0].name, "LANG");
 

@@ -34,6 +34,7 @@ static void test_whole_record(void **state)
 	result.memory_peak_bytes = 4096;
 	result.output_bytes = 17;
 	result.denials_dropped = 2;
+	result.net = (struct pyi_result_net){ 1, 2, 3, 4, 5, 6 };
 	result.layers[PYI_LAYER_LANDLOCK].state = PYI_LAYER_ON;
 	snprintf(result.layers[PYI_LAYER_LANDLOCK].why, 192, "ABI 7");
 	result.layers[PYI_LAYER_CGROUP].state = PYI_LAYER_OFF;
@@ -44,7 +45,9 @@ static void test_whole_record(void **state)
 		"{\"reason\":\"signal\",\"exit_code\":137,\"signal\":9,\"name\":\"box\",\"generation\":3,"
 		"\"policy\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\","
 		"\"mode\":\"hardened\",\"wall_ms\":1234.567,\"cpu_ms\":1.000,\"memory_peak_bytes\":4096,"
-		"\"output_bytes\":17,\"counters\":{\"denials\":1,\"warnings\":0,\"events_dropped\":2},"
+		"\"output_bytes\":17,\"counters\":{\"denials\":1,\"warnings\":0,\"events_dropped\":2,"
+		"\"net_rx_bytes\":1,\"net_rx_packets\":2,\"net_tx_bytes\":3,\"net_tx_packets\":4,"
+		"\"net_dropped_packets\":5,\"net_delayed_packets\":6},"
 		"\"denials\":[{\"rule\":\"fs: deny /srv/data/private\",\"file\":\"policy.yml:7\","
 		"\"op\":\"open\",\"path\":\"/srv/data/private/x\",\"errno\":\"EPERM\",\"at\":\"job.py:12\","
 		"\"claim\":true}],\"denials_total\":1,\"layers\":{\"namespaces\":{\"state\":\"unused\"},"
