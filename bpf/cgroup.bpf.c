@@ -7,54 +7,12 @@
  * The kernel picks the program by the cgroup a socket was made in, we pick the policy by the cgroup of the caller: a
  * socket that came from elsewhere is judged by who uses it.
  */
-#include <linux/bpf.h>
-#include <linux/types.h>
-
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-
-#include "pyi_abi.h"
-
+#include "net.bpf.h"
 #include "net_use.bpf.h"
 
-#define AF_INET	    2
-#define AF_INET6    10
-#define SOCK_STREAM 1
-#define SOCK_DGRAM  2
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
-#define TCP_LISTEN  10
+#define TCP_LISTEN 10
 
 enum { DENY = 0, ALLOW = 1 };
-
-/* Groups below a sandbox's own are its own business; deeper ones than this are denied. */
-#define LEVELS_MAX 16
-
-/* A sandbox each; not preallocated, so an idle host pays nothing. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u64);
-	__type(value, struct pyi_abi_assignment);
-} assignments SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u64);
-	__type(value, struct pyi_abi_stats);
-} stats SEC(".maps");
-
-/* PYI_NET_ROWS_MAX rows for each of 1024 sandboxes with the longest of lists; most have a handful. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 1 << 20);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct pyi_abi_net_key);
-	__type(value, struct pyi_abi_net_value);
-} net_rows SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -63,94 +21,9 @@ struct {
 	__type(value, struct pyi_abi_meta);
 } meta SEC(".maps");
 
-struct subject {
-	__u64 cgroup;
-	const struct pyi_abi_assignment *assignment;
-};
-
-/* Who is calling? Its own group as a rule, else the nearest one to the root that is a sandbox's. */
-static __always_inline int find_subject(struct subject *who)
-{
-	const struct pyi_abi_assignment *found;
-	__u64 id = bpf_get_current_cgroup_id();
-
-	found = bpf_map_lookup_elem(&assignments, &id);
-	for (int level = 1; !found && level < LEVELS_MAX; level++) {
-		id = bpf_get_current_ancestor_cgroup_id(level);
-		if (!id)
-			break;
-		found = bpf_map_lookup_elem(&assignments, &id);
-	}
-	who->cgroup = id;
-	who->assignment = found;
-	return found && found->flags & PYI_ASSIGN_READY;
-}
-
-static __always_inline __s32 current_pid(void)
-{
-	return (__s32)(bpf_get_current_pid_tgid() >> 32);
-}
-
-static __noinline void record(__u64 cgroup, const struct pyi_abi_event *from)
-{
-	struct pyi_abi_stats *s = bpf_map_lookup_elem(&stats, &cgroup);
-	struct pyi_abi_event *to;
-	__u64 i;
-
-	if (!s || !from)
-		return;
-	if (from->is_warning)
-		__sync_fetch_and_add(&s->warnings, 1);
-	i = __sync_fetch_and_add(&s->total, 1);
-	if (i >= PYI_ABI_EVENTS)
-		return;
-	to = &s->events[i];
-	to->proto = from->proto;
-	to->is_warning = from->is_warning;
-	to->family = from->family;
-	to->port = from->port;
-	to->rule = from->rule;
-	to->pid = from->pid;
-	__builtin_memcpy(to->addr, from->addr, sizeof(to->addr));
-	/* Last: a reader takes an event whose op is not 0 for written. */
-	*(volatile __u8 *)&to->op = from->op;
-}
-
-/* An address as the rows have it. */
-struct target {
-	__u32 addr[4]; /* network order */
-	__u16 port;    /* host order */
-	__u8 use;
-	__u8 family;
-};
-
-/* The range that allows it, or NULL. */
-static __always_inline const struct pyi_abi_net_range *find_range(const struct subject *who,
-								  const struct target *to)
-{
-	struct pyi_abi_net_key key = { .prefix_len = PYI_ABI_BODY_BITS + 128 };
-	const struct pyi_abi_net_value *row;
-
-	__builtin_memcpy(key.body, &who->assignment->body, sizeof(key.body));
-	__builtin_memcpy(key.addr, to->addr, sizeof(key.addr));
-	row = bpf_map_lookup_elem(&net_rows, &key);
-	if (!row)
-		return 0;
-	for (__u32 i = 0; i < PYI_ABI_RANGES; i++) {
-		const struct pyi_abi_net_range *r = &row->ranges[i];
-
-		if (i >= row->n)
-			break;
-		if (r->uses & to->use && to->port >= r->port_min && to->port <= r->port_max)
-			return r;
-	}
-	return 0;
-}
-
 static __noinline int decide(const struct target *to)
 {
 	const struct pyi_abi_net_range *range = 0;
-	struct pyi_abi_event event = {};
 	struct subject who;
 
 	if (!to)
@@ -159,16 +32,7 @@ static __noinline int decide(const struct target *to)
 		range = find_range(&who, to);
 	if (range && !range->is_warn)
 		return ALLOW;
-	event.op = to->use & (PYI_USE_CONNECT_TCP | PYI_USE_CONNECT_UDP) ? PYI_EVENT_CONNECT
-									 : PYI_EVENT_BIND;
-	event.proto = to->use & (PYI_USE_CONNECT_TCP | PYI_USE_BIND_TCP) ? 1 : 2;
-	event.is_warning = range != 0;
-	event.family = to->family;
-	event.port = to->port;
-	event.rule = range ? range->rule : PYI_EVENT_NO_RULE;
-	event.pid = current_pid();
-	__builtin_memcpy(event.addr, to->addr, sizeof(event.addr));
-	record(who.cgroup, &event);
+	record_target(who.cgroup, to, range != 0, range ? range->rule : PYI_EVENT_NO_RULE);
 	return range ? ALLOW : DENY;
 }
 
@@ -193,7 +57,7 @@ static __always_inline int check4(const struct bpf_sock_addr *ctx, __u8 tcp, __u
 
 	/* Connecting to 0.0.0.0 reaches this host. */
 	if (!to.addr[3] && tcp == PYI_USE_CONNECT_TCP)
-		to.addr[3] = bpf_htonl(0x7f000001);
+		to.addr[3] = bpf_htonl(LOOPBACK4);
 	return decide(&to);
 }
 
@@ -209,7 +73,7 @@ static __always_inline int check6(const struct bpf_sock_addr *ctx, __u8 tcp, __u
 	if (to.addr[0] | to.addr[1] || to.addr[3] || tcp != PYI_USE_CONNECT_TCP)
 		return decide(&to);
 	if (to.addr[2] == bpf_htonl(0xffff)) {
-		to.addr[3] = bpf_htonl(0x7f000001);
+		to.addr[3] = bpf_htonl(LOOPBACK4);
 		return decide(&to);
 	}
 	if (to.addr[2])
@@ -219,7 +83,7 @@ static __always_inline int check6(const struct bpf_sock_addr *ctx, __u8 tcp, __u
 	if (decide(&to) == DENY)
 		return DENY;
 	to.addr[2] = bpf_htonl(0xffff);
-	to.addr[3] = bpf_htonl(0x7f000001);
+	to.addr[3] = bpf_htonl(LOOPBACK4);
 	return decide(&to);
 }
 
@@ -270,7 +134,7 @@ int on_socket(struct bpf_sock *ctx)
 		flag = PYI_ASSIGN_TCP;
 	else if (type == SOCK_DGRAM && protocol == IPPROTO_UDP)
 		flag = PYI_ASSIGN_UDP;
-	if (find_subject(&who) && who.assignment->flags & flag)
+	if (find_subject(&who) && who.flags & flag)
 		return ALLOW;
 	event.family = (__u8)ctx->family;
 	event.proto = flag == PYI_ASSIGN_TCP ? 1 : flag == PYI_ASSIGN_UDP ? 2 : 0;
@@ -313,20 +177,21 @@ int on_ingress(struct __sk_buff *skb)
 	struct target to = { .use = PYI_USE_BIND_TCP };
 	struct bpf_sock *sk = skb->sk;
 	struct subject who = {};
+	int found;
 	__u32 ip4;
 
 	sk = sk ? bpf_sk_fullsock(sk) : 0;
 	if (!sk || sk->state != TCP_LISTEN || sk->protocol != IPPROTO_TCP)
 		return count_packet(skb, 0) == NET_PASS ? ALLOW : DENY;
 	who.cgroup = bpf_skb_cgroup_id(skb);
-	who.assignment = bpf_map_lookup_elem(&assignments, &who.cgroup);
-	for (int level = 1; !who.assignment && level < LEVELS_MAX; level++) {
+	found = copy_assignment(who.cgroup, &who);
+	for (int level = 1; !found && level < LEVELS_MAX; level++) {
 		who.cgroup = bpf_skb_ancestor_cgroup_id(skb, level);
 		if (!who.cgroup)
 			return DENY;
-		who.assignment = bpf_map_lookup_elem(&assignments, &who.cgroup);
+		found = copy_assignment(who.cgroup, &who);
 	}
-	if (!who.assignment || !(who.assignment->flags & PYI_ASSIGN_READY))
+	if (!found || !(who.flags & PYI_ASSIGN_READY))
 		return DENY;
 	to.port = (__u16)sk->src_port;
 	/* Loaded before the branch: the verifier has no use for a load whose address depends on the family. */

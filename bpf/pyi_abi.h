@@ -19,12 +19,70 @@ enum {
 	PYI_ASSIGN_READY = 1 << 0, /* its rows are in place */
 	PYI_ASSIGN_TCP = 1 << 1,   /* stream sockets may be made */
 	PYI_ASSIGN_UDP = 1 << 2,
+	PYI_ASSIGN_ARMED = 1 << 3, /* the LSM programs judge it; until then its tree is being made */
+	PYI_ASSIGN_WX = 1 << 4,	   /* no memory that is written and executed */
+	PYI_ASSIGN_SELF = 1 << 5,  /* what it executes first is our own binary */
 };
 
+/*
+ * The memory of an element may be another's as soon as it is replaced: a reader takes what it read for its own only if
+ * owner and generation were right before and after.
+ */
 struct pyi_abi_assignment {
 	__u64 body; /* first part of the keys in net_rows */
 	__u32 generation;
 	__u32 flags;
+	__u64 owner; /* the key */
+	__u32 paths; /* page of its struct pyi_abi_paths in the arena; 0: none, which denies every path */
+	__u32 zero;
+};
+
+/*
+ * The path automaton in the arena, at the start of a page: this, then n_states finals, then n_states rows of n_classes
+ * states (__u16). Memory that is not there reads as 0: state 0, and finals of 0 deny.
+ */
+struct pyi_abi_paths {
+	__u32 n_states;
+	__u32 n_classes;
+	__u32 start;
+	__u32 zero;
+	__u8 classes[256];
+};
+
+enum {
+	PYI_ABI_ARENA_PAGES = 1 << 16, /* 256 MB of addresses; memory is taken as it is used */
+	PYI_ABI_PAGE = 4096,
+};
+
+/* Where supervisors map it: the lower half of an address is the offset. */
+#define PYI_ABI_ARENA_ADDRESS 0x100000000000ull
+
+/*
+ * A final is a __u64: two bits of verdict for each of read, write, exec, list, a bit that says that all longer paths
+ * end here too, then the numbers of the rules for read, write and exec.
+ */
+enum {
+	PYI_FINAL_DEFAULT = 0,
+	PYI_FINAL_ALLOW = 1,
+	PYI_FINAL_WARN = 2,
+	PYI_FINAL_DENY = 3,
+	PYI_FINAL_LIST_SHIFT = 6,
+	PYI_FINAL_SINK_SHIFT = 8,
+	PYI_FINAL_RULE_SHIFT = 16, /* and 16 more for each access */
+};
+
+/* What is asked of a path; bits. */
+enum { PYI_PATH_READ = 1, PYI_PATH_WRITE = 2, PYI_PATH_EXEC = 4 };
+
+/* bodies: HASH, digest of the bytes in the arena → where they are. Under the lock of the pins' directory. */
+struct pyi_abi_body_key {
+	__u8 digest[32];
+};
+
+struct pyi_abi_body {
+	__u32 page;
+	__u32 n_pages;
+	__u64 used_s; /* when it was last assigned, by the clock since boot */
 };
 
 /*
@@ -68,6 +126,38 @@ enum {
 	PYI_EVENT_SOCKET = 4, /* port: type, rule: protocol */
 	/* addr: __u32 major, minor, BPF_DEVCG_ACC_* bits, in host order; family: BPF_DEVCG_DEV_* */
 	PYI_EVENT_DEVICE = 8,
+	/* proto: PYI_HOOK_*, family: PYI_PATH_* bits, port: errno; the path is in event_paths */
+	PYI_EVENT_PATH = 16,
+	PYI_EVENT_KERNEL = 32, /* proto: PYI_SURFACE_*, port: errno */
+};
+
+enum {
+	PYI_HOOK_OPEN = 1,
+	PYI_HOOK_CREATE,
+	PYI_HOOK_UNLINK,
+	PYI_HOOK_MKDIR,
+	PYI_HOOK_RMDIR,
+	PYI_HOOK_SYMLINK,
+	PYI_HOOK_LINK,
+	PYI_HOOK_RENAME,
+	PYI_HOOK_TRUNCATE,
+	PYI_HOOK_CHMOD,
+	PYI_HOOK_CHOWN,
+	PYI_HOOK_EXEC,
+	PYI_HOOK_MAP, /* as code into memory */
+};
+
+enum {
+	PYI_SURFACE_MEMORY = 1, /* written and executed */
+	PYI_SURFACE_PTRACE,
+	PYI_SURFACE_SIGNAL,
+	PYI_SURFACE_MOUNT,
+	PYI_SURFACE_BPF,
+	PYI_SURFACE_PERF,
+	PYI_SURFACE_MODULE,
+	PYI_SURFACE_KEY,
+	PYI_SURFACE_IO_URING,
+	PYI_SURFACE_USERNS,
 };
 
 enum { PYI_EVENT_NO_RULE = 0xffff, PYI_ABI_EVENTS = 100 };
@@ -92,6 +182,8 @@ struct pyi_abi_event {
 struct pyi_abi_stats {
 	__u64 total;
 	__u64 warnings;
+	__u64 self_inode; /* of our own binary, as the kernel sees it; 0: not executed yet */
+	__u64 self_device;
 	struct pyi_abi_event events[PYI_ABI_EVENTS];
 };
 
@@ -126,23 +218,40 @@ struct pyi_abi_cpu {
 	__u64 used_ns;	/* what had been used when the program was attached, and the ticks since */
 };
 
+/* event_paths: HASH, event → its path, cut off where it is longer. */
+enum { PYI_ABI_EVENT_PATH = 1024 };
+
+struct pyi_abi_event_key {
+	__u64 cgroup;
+	__u32 index;
+	__u32 zero;
+};
+
+struct pyi_abi_event_path {
+	char text[PYI_ABI_EVENT_PATH];
+};
+
 /* meta: ARRAY of one: who made these pins. Written last: without the digest the directory is not complete. */
 struct pyi_abi_meta {
 	__u32 abi;
-	__u32 zero;
+	__u32 lsm_errnum;    /* 0: the LSM programs are loaded; else why not */
 	__u64 parent_cgroup; /* that the programs are attached to */
 	char digest[72]; /* of the programs' instructions and the maps' types; hex, zero-padded */
+	char lsm_detail[96];
 };
 
-_Static_assert(sizeof(struct pyi_abi_assignment) == 16, "assignment");
+_Static_assert(sizeof(struct pyi_abi_assignment) == 32, "assignment");
+_Static_assert(sizeof(struct pyi_abi_paths) == 272, "paths");
+_Static_assert(sizeof(struct pyi_abi_body_key) == 32 && sizeof(struct pyi_abi_body) == 16, "body");
+_Static_assert(sizeof(struct pyi_abi_event_key) == 16, "event key");
 _Static_assert(sizeof(struct pyi_abi_net_key) == 28, "network key");
 _Static_assert(sizeof(struct pyi_abi_net_range) == 8, "network range");
 _Static_assert(sizeof(struct pyi_abi_net_value) == 8 + 8 * PYI_ABI_RANGES, "network value");
 _Static_assert(sizeof(struct pyi_abi_event) == 32, "event");
-_Static_assert(sizeof(struct pyi_abi_stats) == 16 + 32 * PYI_ABI_EVENTS, "stats");
+_Static_assert(sizeof(struct pyi_abi_stats) == 32 + 32 * PYI_ABI_EVENTS, "stats");
 _Static_assert(sizeof(struct pyi_abi_net_use) == 96, "network use");
 _Static_assert(sizeof(struct pyi_abi_cpu) == 24, "CPU time");
-_Static_assert(sizeof(struct pyi_abi_meta) == 88, "meta");
+_Static_assert(sizeof(struct pyi_abi_meta) == 184, "meta");
 
 /*
  * sandboxes: HASH, struct pyi_abi_name → struct pyi_abi_sandbox: what is known of each named sandbox, live or

@@ -29,10 +29,18 @@ static_assert((int)PYI_EVENT_CONNECT == (int)PYI_NET_CONNECT && (int)PYI_EVENT_B
 static_assert((int)PYI_EVENT_SOCKET == (int)PYI_BPF_SOCKET && (int)PYI_EVENT_DEVICE == (int)PYI_BPF_DEVICE,
 	      "operations");
 
+static_assert((int)PYI_EVENT_PATH == (int)PYI_BPF_PATH && (int)PYI_EVENT_KERNEL == (int)PYI_BPF_KERNEL,
+	      "operations");
+static_assert((int)PYI_PATH_READ == (int)PYI_READ && (int)PYI_PATH_WRITE == (int)PYI_WRITE &&
+		      (int)PYI_PATH_EXEC == (int)PYI_EXEC,
+	      "access");
+static_assert((int)PYI_ABI_EVENT_PATH == (int)PYI_BPF_PATH_MAX, "paths of events");
+
 struct pyi_bpf {
 	int v2_fd; /* our parent cgroup */
 	uint64_t parent_cgroup;
 	struct pyi_bpf_maps maps;
+	struct pyi_abi_assignment assignment; /* of the sandbox that was assigned last */
 	/* The rows put last: a supervisor takes back its own without a walk through everybody's. */
 	uint64_t own_body;
 	struct pyi_abi_net_key *own_keys; /* owned */
@@ -72,7 +80,8 @@ int pyi_bpf_open(const struct pyi_facts *facts, struct pyi_bpf **ret_bpf, struct
 	ret = PYI_FAULT(500, EPERM) ? -errno
 				    : pyi_bpf_pins_open(bpf->v2_fd, (uint64_t)st.st_ino, &bpf->maps);
 	if (ret == -ENOENT || ret == -ESTALE)
-		ret = pyi_bpf_pins_load(bpf->v2_fd, (uint64_t)st.st_ino, &bpf->maps, err);
+		ret = pyi_bpf_pins_load(bpf->v2_fd, (uint64_t)st.st_ino, &facts->bpf_lsm,
+					&bpf->maps, err);
 	else if (ret < 0)
 		pyi_err_sys(err, -ret, "cannot open the pins in '" PYI_PINS_ABI "'");
 	if (ret < 0) {
@@ -133,11 +142,46 @@ static int put_rows(struct pyi_bpf *bpf, uint64_t body, const struct pyi_plan *p
 	return 0;
 }
 
+static int write_assignment(struct pyi_bpf *bpf, const struct pyi_abi_assignment *assignment,
+			    struct pyi_err *err)
+{
+	int ret = PYI_FAULT(502, ENOSPC)
+			  ? -errno
+			  : bpf_map_update_elem(bpf->maps.assignments, &assignment->owner,
+						assignment, BPF_ANY);
+
+	return ret < 0 ? pyi_err_sys(err, -ret, "cannot write the BPF assignment") : 0;
+}
+
+/* The assignment as it is to be, and what it names in place. */
+static int complete(struct pyi_bpf *bpf, struct pyi_abi_assignment *assignment,
+		    const struct pyi_plan *plan, struct pyi_err *err)
+{
+	_cleanup_fd int lock = -1;
+	int ret = 0;
+
+	assignment->flags = PYI_ASSIGN_READY | (plan->net_tcp ? PYI_ASSIGN_TCP : 0) |
+			    (plan->net_udp ? PYI_ASSIGN_UDP : 0);
+	if (plan->use_bpf_lsm) {
+		if (bpf->maps.lsm_errnum)
+			return pyi_err_set(
+				err, bpf->maps.lsm_errnum,
+				"the bpf-lsm layer cannot be used (%s); from now on runs do without it",
+				bpf->maps.lsm_detail);
+		assignment->flags |= (plan->mdwe ? PYI_ASSIGN_WX : 0) |
+				     (plan->guest == PYI_GUEST_PYTHON ? PYI_ASSIGN_SELF : 0);
+		ret = pyi_bpf_pins_lock(&lock, err);
+		if (ret == 0)
+			ret = pyi_bpf_body_put(&bpf->maps, plan->paths, &assignment->paths, err);
+	}
+	return ret ? ret : write_assignment(bpf, assignment, err);
+}
+
 int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_plan *plan,
 		   struct pyi_err *err)
 {
 	/* The id of a cgroup is never used twice, so it serves for the body too. */
-	struct pyi_abi_assignment assignment = { .body = cgroup_id, .generation = 1 };
+	struct pyi_abi_assignment assignment = { .body = cgroup_id, .generation = 1, .owner = cgroup_id };
 	_cleanup_free struct pyi_abi_stats *stats = NULL;
 	int ret;
 
@@ -153,28 +197,38 @@ int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_pla
 	 * is gone leads the next sweep to them.
 	 */
 	ret = bpf_map_update_elem(bpf->maps.stats, &cgroup_id, stats, BPF_ANY);
-	if (ret == 0 && plan->n_net)
-		ret = PYI_FAULT(502, ENOSPC) ? -errno
-					     : bpf_map_update_elem(bpf->maps.assignments,
-								   &cgroup_id, &assignment, BPF_ANY);
-	if (ret == 0 && plan->n_net)
-		ret = pyi_bpf_net_put(&bpf->maps, bpf->v2_fd, cgroup_id, &plan->limits);
 	if (ret < 0)
-		pyi_err_sys(err, -ret, "cannot write the BPF assignment");
-	else
-		ret = put_rows(bpf, cgroup_id, plan, err);
-	if (ret == 0) {
-		assignment.flags = PYI_ASSIGN_READY | (plan->net_tcp ? PYI_ASSIGN_TCP : 0) |
-				   (plan->net_udp ? PYI_ASSIGN_UDP : 0);
-		ret = PYI_FAULT(503, ENOSPC) ? -errno
-					     : bpf_map_update_elem(bpf->maps.assignments,
-								   &cgroup_id, &assignment, BPF_ANY);
+		pyi_err_sys(err, -ret, "cannot write the BPF statistics");
+	if (ret == 0 && plan->n_net)
+		ret = write_assignment(bpf, &assignment, err);
+	if (ret == 0 && plan->n_net) {
+		ret = pyi_bpf_net_put(&bpf->maps, bpf->v2_fd, cgroup_id, &plan->limits);
 		if (ret < 0)
-			pyi_err_sys(err, -ret, "cannot write the BPF assignment");
+			pyi_err_sys(err, -ret, "cannot write the row for the network's limits");
 	}
+	if (ret == 0)
+		ret = put_rows(bpf, cgroup_id, plan, err);
+	if (ret == 0)
+		ret = complete(bpf, &assignment, plan, err);
 	if (ret < 0)
 		pyi_bpf_unassign(bpf, cgroup_id);
+	bpf->assignment = assignment;
 	return ret;
+}
+
+int pyi_bpf_arm_fd(const struct pyi_bpf *bpf)
+{
+	return bpf->maps.assignments;
+}
+
+int pyi_bpf_arm(const struct pyi_bpf *bpf)
+{
+	struct pyi_abi_assignment armed = bpf->assignment;
+
+	armed.flags |= PYI_ASSIGN_ARMED;
+	return PYI_FAULT(503, EPERM)
+		       ? -errno
+		       : bpf_map_update_elem(bpf->maps.assignments, &armed.owner, &armed, BPF_EXIST);
 }
 
 static bool holds(const uint64_t *ids, size_t n, uint64_t id)
@@ -219,6 +273,18 @@ static void delete_rows(struct pyi_bpf *bpf, const uint64_t *ids, size_t n_ids)
 		bpf_map_delete_elem(bpf->maps.net_rows, &found[i]);
 }
 
+/* The events and the paths in them. */
+static void delete_stats(struct pyi_bpf *bpf, uint64_t cgroup_id)
+{
+	struct pyi_abi_event_key key = { .cgroup = cgroup_id };
+	struct pyi_abi_stats stats;
+
+	if (bpf->maps.event_paths >= 0 && bpf_map_lookup_elem(bpf->maps.stats, &cgroup_id, &stats) == 0)
+		for (; key.index < stats.total && key.index < PYI_ABI_EVENTS; key.index++)
+			bpf_map_delete_elem(bpf->maps.event_paths, &key);
+	bpf_map_delete_elem(bpf->maps.stats, &cgroup_id);
+}
+
 void pyi_bpf_unassign(struct pyi_bpf *bpf, uint64_t cgroup_id)
 {
 	struct pyi_abi_assignment assignment;
@@ -240,7 +306,45 @@ void pyi_bpf_unassign(struct pyi_bpf *bpf, uint64_t cgroup_id)
 			pyi_bpf_net_end(&bpf->maps, cgroup_id);
 		bpf_map_delete_elem(bpf->maps.assignments, &cgroup_id);
 	}
-	bpf_map_delete_elem(bpf->maps.stats, &cgroup_id);
+	delete_stats(bpf, cgroup_id);
+}
+
+static void read_path(struct pyi_bpf *bpf, uint64_t cgroup_id, uint32_t index,
+		      char path[PYI_BPF_PATH_MAX])
+{
+	struct pyi_abi_event_key key = { .cgroup = cgroup_id, .index = index };
+
+	if (bpf_map_lookup_elem(bpf->maps.event_paths, &key, path) < 0)
+		path[0] = '\0';
+	path[PYI_BPF_PATH_MAX - 1] = '\0';
+}
+
+const char *pyi_bpf_hook_name(unsigned int hook)
+{
+	static const char *const names[] = {
+		[PYI_HOOK_OPEN] = "open",	  [PYI_HOOK_CREATE] = "create",
+		[PYI_HOOK_UNLINK] = "unlink",	  [PYI_HOOK_MKDIR] = "mkdir",
+		[PYI_HOOK_RMDIR] = "rmdir",	  [PYI_HOOK_SYMLINK] = "symlink",
+		[PYI_HOOK_LINK] = "link",	  [PYI_HOOK_RENAME] = "rename",
+		[PYI_HOOK_TRUNCATE] = "truncate", [PYI_HOOK_CHMOD] = "chmod",
+		[PYI_HOOK_CHOWN] = "chown",	  [PYI_HOOK_EXEC] = "exec",
+		[PYI_HOOK_MAP] = "map",
+	};
+
+	return hook < PYI_ARRAY_SIZE(names) && names[hook] ? names[hook] : "?";
+}
+
+const char *pyi_bpf_surface_name(unsigned int surface)
+{
+	static const char *const names[] = {
+		[PYI_SURFACE_MEMORY] = "memory",     [PYI_SURFACE_PTRACE] = "ptrace",
+		[PYI_SURFACE_SIGNAL] = "signal",     [PYI_SURFACE_MOUNT] = "mount",
+		[PYI_SURFACE_BPF] = "bpf",	     [PYI_SURFACE_PERF] = "perf",
+		[PYI_SURFACE_MODULE] = "module",     [PYI_SURFACE_KEY] = "key",
+		[PYI_SURFACE_IO_URING] = "io_uring", [PYI_SURFACE_USERNS] = "userns",
+	};
+
+	return surface < PYI_ARRAY_SIZE(names) && names[surface] ? names[surface] : "?";
 }
 
 int pyi_bpf_events(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_event *events,
@@ -269,6 +373,8 @@ int pyi_bpf_events(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_event
 			.pid = from->pid,
 		};
 		memcpy(events[n].addr, from->addr, sizeof(events[n].addr));
+		if (from->op == PYI_EVENT_PATH)
+			read_path(bpf, cgroup_id, (uint32_t)n, events[n].path);
 	}
 	*ret_n = n;
 	*ret_total = stats->total;
@@ -312,7 +418,7 @@ int pyi_bpf_sweep(struct pyi_bpf *bpf)
 		bpf_map_delete_elem(bpf->maps.assignments, &ids[i]);
 	n = find_dead(bpf, bpf->maps.stats, ids, AT_ONCE);
 	for (size_t i = 0; i < n; i++)
-		bpf_map_delete_elem(bpf->maps.stats, &ids[i]);
+		delete_stats(bpf, ids[i]);
 	return (int)removed;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The cgroup BPF programs: loaded, attached to our parent cgroup on v2 and pinned once per boot under
- * /sys/fs/bpf/pyisolate/v1 by the first root invocation (under a lock); later ones open the maps only. A cgroup below
- * the parent without an assignment is denied everything. Root.
+ * The BPF programs, loaded, attached and pinned once per boot under /sys/fs/bpf/pyisolate/v1 by the first root
+ * invocation (under a lock); later ones open the maps only. The cgroup programs are attached to our parent cgroup on
+ * v2, the LSM programs (where the kernel takes them) to the kernel's hooks. A cgroup below the parent without an
+ * assignment is denied everything. Root.
  *
  * The pins carry a digest of the programs and the identity of the parent cgroup. Where they are another build's, or a
  * parent's that is gone, they are replaced, unless a sandbox of theirs is still running: that is an error, because
@@ -24,9 +25,16 @@ struct pyi_bpf; /* opaque: open map fds */
 int pyi_bpf_open(const struct pyi_facts *facts, struct pyi_bpf **ret_bpf, struct pyi_err *err);
 void pyi_bpf_free(struct pyi_bpf *bpf);
 
-/* Put the plan's network rows in place, then the assignment of this cgroup. */
+/* Put the plan's network rows and its path automaton in place, then the assignment of this cgroup. */
 int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_plan *plan,
 		   struct pyi_err *err);
+
+/*
+ * From now on the LSM programs judge this sandbox: called by its first process when the tree is made, before the guest
+ * may do anything. Makes one system call and allocates nothing; needs no other descriptor than pyi_bpf_arm_fd.
+ */
+int pyi_bpf_arm(const struct pyi_bpf *bpf);
+int pyi_bpf_arm_fd(const struct pyi_bpf *bpf);
 
 /* Take the assignment and its rows away again; nothing happens when there is none. */
 void pyi_bpf_unassign(struct pyi_bpf *bpf, uint64_t cgroup_id);
@@ -36,21 +44,28 @@ enum pyi_bpf_op {
 	PYI_BPF_CONNECT = 1, /* UDP's sendto and the like as well */
 	PYI_BPF_BIND = 2, /* and a TCP connection from outside to a port that was never bound to */
 	PYI_BPF_SOCKET = 4, /* family, port = type, rule = protocol */
+	PYI_BPF_PATH = 16, /* what: enum pyi_bpf_hook; family: access asked for, PYI_READ...; path */
+	PYI_BPF_KERNEL = 32, /* what: enum pyi_bpf_surface */
 	PYI_BPF_DEVICE = 8, /* addr = three uint32_t: major, minor, access (1 mknod, 2 read, 4 write) */
 };
 
-enum { PYI_BPF_EVENTS_MAX = 100, PYI_BPF_NO_RULE = 0xffff };
+/* "open", "rename", ...; of a refusal whatever the policy says: "memory", "ptrace", "mount", ... */
+const char *pyi_bpf_hook_name(unsigned int hook);
+const char *pyi_bpf_surface_name(unsigned int surface);
+
+enum { PYI_BPF_EVENTS_MAX = 100, PYI_BPF_NO_RULE = 0xffff, PYI_BPF_PATH_MAX = 1024 };
 
 /* A denied (or warned) action of this cgroup, as the programs saw it. */
 struct pyi_bpf_event {
 	uint8_t op;    /* enum pyi_bpf_op */
-	uint8_t proto; /* enum pyi_net_proto; 0: neither */
+	uint8_t proto; /* enum pyi_net_proto, 0: neither; of a path the hook, of KERNEL the surface */
 	uint8_t is_warning;
 	uint8_t family; /* AF_INET, AF_INET6, or that of a refused socket; of a device: 1 block, 2 character */
-	uint16_t port;	  /* of a refused socket: its type */
-	uint16_t rule;	  /* of a warning: index into policy->net; of a denial: PYI_BPF_NO_RULE */
-	int32_t pid;	  /* on the host */
-	uint8_t addr[16]; /* IPv4 as ::ffff:a.b.c.d */
+	uint16_t port; /* of a refused socket: its type; of a path, or KERNEL: the errno it got */
+	uint16_t rule; /* index into policy->net (of a warning) or policy->fs; PYI_BPF_NO_RULE */
+	int32_t pid;   /* on the host */
+	uint8_t addr[16];	     /* IPv4 as ::ffff:a.b.c.d */
+	char path[PYI_BPF_PATH_MAX]; /* of PATH; cut off where it is longer, "" where it could not be told */
 };
 
 /*

@@ -26,10 +26,11 @@
 #include "base/err.h"
 #include "base/fault.h"
 #include "base/util.h"
-#include "cgroup.digest.h"
+#include "bpf.digest.h"
 #include "cgroup.skel.h"
 #include "kernel/bpf_named.h"
 #include "kernel/bpf_pins.h"
+#include "plan/facts.h"
 #include "pyi_abi.h"
 
 enum {
@@ -44,6 +45,9 @@ void pyi_bpf_maps_close(struct pyi_bpf_maps *maps)
 	pyi_close_fd(&maps->stats);
 	pyi_close_fd(&maps->net_rows);
 	pyi_close_fd(&maps->net_use);
+	pyi_close_fd(&maps->bodies);
+	pyi_close_fd(&maps->arena);
+	pyi_close_fd(&maps->event_paths);
 	pyi_close_fd(&maps->lock);
 }
 
@@ -104,7 +108,7 @@ int pyi_bpf_pins_open_net(struct pyi_bpf_maps *maps)
 	return maps->net_use >= 0 ? 0 : open_map(maps->lock, "net_use", &maps->net_use);
 }
 
-static int check_meta(int dir_fd, uint64_t parent_cgroup)
+static int check_meta(int dir_fd, uint64_t parent_cgroup, struct pyi_bpf_maps *maps)
 {
 	struct pyi_abi_meta meta = { 0 };
 	_cleanup_fd int fd = -1;
@@ -116,14 +120,16 @@ static int check_meta(int dir_fd, uint64_t parent_cgroup)
 	if (bpf_map_lookup_elem(fd, &zero, &meta) < 0)
 		return -ESTALE;
 	if (meta.abi != PYI_ABI || meta.parent_cgroup != parent_cgroup ||
-	    strncmp(meta.digest, PYI_BPF_DIGEST_cgroup, sizeof(meta.digest)) != 0)
+	    strncmp(meta.digest, PYI_BPF_DIGEST, sizeof(meta.digest)) != 0)
 		return -ESTALE;
+	maps->lsm_errnum = (int)meta.lsm_errnum;
+	snprintf(maps->lsm_detail, sizeof(maps->lsm_detail), "%.95s", meta.lsm_detail);
 	return 0;
 }
 
 void pyi_bpf_pins_name(uint64_t parent_cgroup, char name[PYI_PINS_NAME_MAX])
 {
-	snprintf(name, PYI_PINS_NAME_MAX, PYI_BPF_BUILD_cgroup "-%" PRIx64, parent_cgroup);
+	snprintf(name, PYI_PINS_NAME_MAX, PYI_BPF_BUILD "-%" PRIx64, parent_cgroup);
 }
 
 static const enum bpf_attach_type types[] = {
@@ -159,6 +165,20 @@ static int check_attached(int parent_fd)
 	return 0;
 }
 
+/* Links to LSM hooks cannot be detached, only unpinned; all are unpinned or none. */
+static int open_lsm(struct pyi_bpf_maps *maps)
+{
+	int ret = open_map(maps->lock, "bodies", &maps->bodies);
+
+	if (ret == 0)
+		ret = open_map(maps->lock, "arena", &maps->arena);
+	if (ret == 0)
+		ret = open_map(maps->lock, "event_paths", &maps->event_paths);
+	if (ret == 0 && faccessat(maps->lock, "link_on_file_open", F_OK, 0) < 0)
+		ret = -ESTALE;
+	return ret;
+}
+
 int pyi_bpf_pins_open(int parent_fd, uint64_t parent_cgroup, struct pyi_bpf_maps *ret_maps)
 {
 	struct pyi_bpf_maps maps = PYI_BPF_MAPS_INIT;
@@ -175,13 +195,15 @@ int pyi_bpf_pins_open(int parent_fd, uint64_t parent_cgroup, struct pyi_bpf_maps
 		pyi_bpf_maps_close(&maps);
 		return -ESTALE;
 	}
-	ret = check_meta(maps.lock, parent_cgroup);
+	ret = check_meta(maps.lock, parent_cgroup, &maps);
 	if (ret == 0)
 		ret = open_map(maps.lock, "assignments", &maps.assignments);
 	if (ret == 0)
 		ret = open_map(maps.lock, "stats", &maps.stats);
 	if (ret == 0)
 		ret = open_map(maps.lock, "net_rows", &maps.net_rows);
+	if (ret == 0 && !maps.lsm_errnum)
+		ret = open_lsm(&maps);
 	if (ret == 0)
 		ret = check_attached(parent_fd);
 	if (ret < 0) {
@@ -288,7 +310,7 @@ bool pyi_bpf_pins_are_in_making(uint64_t parent_cgroup)
 	return found;
 }
 
-static int take_lock(int *ret_fd, struct pyi_err *err)
+int pyi_bpf_pins_lock(int *ret_fd, struct pyi_err *err)
 {
 	_cleanup_fd int fd = -1;
 
@@ -306,8 +328,7 @@ static int silent(enum libbpf_print_level level, const char *format, va_list arg
 	return 0;
 }
 
-/* The last line of what the verifier said, for the message. */
-static const char *last_line(char *log)
+const char *pyi_bpf_last_line(char *log)
 {
 	size_t len = strlen(log);
 	char *line;
@@ -323,7 +344,7 @@ static const char *last_line(char *log)
 	return line ? line + 1 : log;
 }
 
-static int pin(const char *dir, const char *kind, const char *name, int fd, struct pyi_err *err)
+int pyi_bpf_pin(const char *dir, const char *kind, const char *name, int fd, struct pyi_err *err)
 {
 	char path[PATH_MAX];
 	int ret;
@@ -343,7 +364,7 @@ static int attach_and_pin(struct cgroup *skel, const char *dir, int parent_fd, s
 		/* What libbpf makes of constants is not for others to open. */
 		if (strchr(bpf_map__name(map), '.'))
 			continue;
-		ret = pin(dir, "", bpf_map__name(map), bpf_map__fd(map), err);
+		ret = pyi_bpf_pin(dir, "", bpf_map__name(map), bpf_map__fd(map), err);
 		if (ret < 0)
 			return ret;
 	}
@@ -355,7 +376,7 @@ static int attach_and_pin(struct cgroup *skel, const char *dir, int parent_fd, s
 			return pyi_err_sys(err, errno, "cannot attach BPF program '%s'",
 					   bpf_program__name(prog));
 		/* The pin keeps it, and takes it along when it goes. */
-		ret = pin(dir, "link_", bpf_program__name(prog), bpf_link__fd(link), err);
+		ret = pyi_bpf_pin(dir, "link_", bpf_program__name(prog), bpf_link__fd(link), err);
 		bpf_link__destroy(link);
 		if (ret < 0)
 			return ret;
@@ -363,7 +384,27 @@ static int attach_and_pin(struct cgroup *skel, const char *dir, int parent_fd, s
 	return 0;
 }
 
-static int load(const char *dir, int parent_fd, uint64_t parent_cgroup, struct pyi_err *err)
+/* The LSM programs beside them; where they cannot be had, why not is written down, and that is no error. */
+static void load_lsm(struct cgroup *skel, const char *dir, int parent_fd,
+		     const struct pyi_fact *lsm, struct pyi_abi_meta *meta)
+{
+	const struct pyi_bpf_maps shared = {
+		.assignments = bpf_map__fd(skel->maps.assignments),
+		.stats = bpf_map__fd(skel->maps.stats),
+		.net_rows = bpf_map__fd(skel->maps.net_rows),
+	};
+	struct pyi_err err = { 0 };
+
+	meta->lsm_errnum = (uint32_t)lsm->errnum;
+	snprintf(meta->lsm_detail, sizeof(meta->lsm_detail), "%.95s", lsm->detail);
+	if (lsm->errnum || !pyi_bpf_lsm_load(dir, parent_fd, &shared, &err))
+		return;
+	meta->lsm_errnum = (uint32_t)(err.errnum ? err.errnum : EINVAL);
+	snprintf(meta->lsm_detail, sizeof(meta->lsm_detail), "%.95s", err.msg);
+}
+
+static int load(const char *dir, int parent_fd, uint64_t parent_cgroup, const struct pyi_fact *lsm,
+		struct pyi_err *err)
 {
 	struct pyi_abi_meta meta = { .abi = PYI_ABI, .parent_cgroup = parent_cgroup };
 	_cleanup_free char *log = calloc(1, LOG_BYTES);
@@ -375,7 +416,7 @@ static int load(const char *dir, int parent_fd, uint64_t parent_cgroup, struct p
 
 	if (!log)
 		return pyi_err_nomem(err);
-	snprintf(meta.digest, sizeof(meta.digest), "%s", PYI_BPF_DIGEST_cgroup);
+	snprintf(meta.digest, sizeof(meta.digest), "%s", PYI_BPF_DIGEST);
 	old = libbpf_set_print(silent);
 	skel = cgroup__open_opts(&opts);
 	if (!skel) {
@@ -385,12 +426,14 @@ static int load(const char *dir, int parent_fd, uint64_t parent_cgroup, struct p
 	ret = PYI_FAULT(512, EPERM) ? -errno : cgroup__load(skel);
 	if (ret < 0)
 		ret = log[0] ? pyi_err_sys(err, -ret, "cannot load the BPF programs (%.200s)",
-					   last_line(log))
+					   pyi_bpf_last_line(log))
 			     : pyi_err_sys(err, -ret, "cannot load the BPF programs");
-	if (ret == 0 && bpf_map_update_elem(bpf_map__fd(skel->maps.meta), &zero, &meta, BPF_ANY) < 0)
-		ret = pyi_err_sys(err, errno, "cannot write a BPF map");
 	if (ret == 0)
 		ret = attach_and_pin(skel, dir, parent_fd, err);
+	if (ret == 0)
+		load_lsm(skel, dir, parent_fd, lsm, &meta);
+	if (ret == 0 && bpf_map_update_elem(bpf_map__fd(skel->maps.meta), &zero, &meta, BPF_ANY) < 0)
+		ret = pyi_err_sys(err, errno, "cannot write a BPF map");
 out:
 	cgroup__destroy(skel);
 	libbpf_set_print(old);
@@ -415,15 +458,15 @@ static int mount_fs(struct pyi_err *err)
 		       : 0;
 }
 
-int pyi_bpf_pins_load(int parent_fd, uint64_t parent_cgroup, struct pyi_bpf_maps *ret_maps,
-		      struct pyi_err *err)
+int pyi_bpf_pins_load(int parent_fd, uint64_t parent_cgroup, const struct pyi_fact *lsm,
+		      struct pyi_bpf_maps *ret_maps, struct pyi_err *err)
 {
 	_cleanup_fd int lock = -1, abi_fd = -1;
 	char name[PYI_PINS_NAME_MAX], dir[128], path[128];
 	int ret = mount_fs(err);
 
 	if (ret == 0)
-		ret = take_lock(&lock, err);
+		ret = pyi_bpf_pins_lock(&lock, err);
 	if (ret < 0)
 		return ret;
 	if (mkdir(PYI_PINS_ABI, 0700) < 0 && errno != EEXIST)
@@ -446,7 +489,7 @@ int pyi_bpf_pins_load(int parent_fd, uint64_t parent_cgroup, struct pyi_bpf_maps
 	snprintf(path, sizeof(path), PYI_PINS_ABI "/%s", name);
 	if (mkdir(dir, 0700) < 0)
 		return pyi_err_sys(err, errno, "cannot make '%s'", dir);
-	ret = load(dir, parent_fd, parent_cgroup, err);
+	ret = load(dir, parent_fd, parent_cgroup, lsm, err);
 	if (ret == 0 && check_attached(parent_fd) < 0)
 		ret = pyi_err_set(err, EBUSY,
 				  "somebody else attached BPF programs to our control group; try again");
@@ -470,7 +513,7 @@ int pyi_bpf_pins_remove(int v2_fd, uint64_t parent_cgroup, struct pyi_err *err)
 
 	if (!pyi_bpf_fs_is_there() || access(PYI_PINS_ABI, F_OK) < 0)
 		return 0;
-	ret = take_lock(&lock, err);
+	ret = pyi_bpf_pins_lock(&lock, err);
 	if (ret < 0)
 		return ret;
 	abi_fd = open(PYI_PINS_ABI, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

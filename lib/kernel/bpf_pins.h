@@ -9,9 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cgroup.digest.h"
+#include "bpf.digest.h"
 
 struct pyi_err;
+struct pyi_fact;
 
 /*
  * One set of programs belongs to one build, one parent cgroup and one BPF file system; two on the
@@ -25,7 +26,7 @@ struct pyi_err;
 #define PYI_PINS_ABI	      PYI_PINS_TOP "/v1"
 #define PYI_PARENT	      "pyisolate" /* without programs: v1, and where BPF cannot be used */
 #define PYI_BPF_PARENT_PREFIX PYI_PARENT "-"
-#define PYI_BPF_PARENT	      PYI_BPF_PARENT_PREFIX PYI_BPF_BUILD_cgroup
+#define PYI_BPF_PARENT	      PYI_BPF_PARENT_PREFIX PYI_BPF_BUILD
 
 enum { PYI_PINS_NAME_MAX = 48, PYI_BPF_PARENTS_MAX = 8 };
 
@@ -38,9 +39,14 @@ struct pyi_bpf_maps {
 	int stats;
 	int net_rows;
 	int net_use; /* opened when it is first needed */
+	int bodies; /* these where the LSM programs are loaded, else -1 */
+	int arena;
+	int event_paths;
+	int lsm_errnum; /* why they are not, 0 when they are */
+	char lsm_detail[96];
 };
 
-#define PYI_BPF_MAPS_INIT { -1, -1, -1, -1, -1 }
+#define PYI_BPF_MAPS_INIT { -1, -1, -1, -1, -1, -1, -1, -1, 0, "" }
 
 void pyi_bpf_maps_close(struct pyi_bpf_maps *maps);
 
@@ -79,10 +85,35 @@ bool pyi_bpf_pins_are_in_making(uint64_t parent_cgroup);
 
 /*
  * Load, attach, pin, unless somebody else has by now, and open the maps; clears away what is stale and what is idle.
- * Takes the lock for loaders.
+ * Takes the lock for loaders. lsm: what is known of LSM programs; where they do not load the others go without.
  */
-int pyi_bpf_pins_load(int parent_fd, uint64_t parent_cgroup, struct pyi_bpf_maps *ret_maps,
-		      struct pyi_err *err);
+int pyi_bpf_pins_load(int parent_fd, uint64_t parent_cgroup, const struct pyi_fact *lsm,
+		      struct pyi_bpf_maps *ret_maps, struct pyi_err *err);
+
+/* The lock of loaders, removers, and whoever puts automatons into the arena. */
+int pyi_bpf_pins_lock(int *ret_fd, struct pyi_err *err);
+
+/* Pin fd as dir/KINDNAME. */
+int pyi_bpf_pin(const char *dir, const char *kind, const char *name, int fd, struct pyi_err *err);
+
+/* The last line of what the verifier said, for a message; log is changed. */
+const char *pyi_bpf_last_line(char *log);
+
+/*
+ * Load the LSM programs, attach them to their hooks and pin them and their maps in `dir`. They share the maps whose
+ * descriptors are given. bpf_lsm.c.
+ */
+int pyi_bpf_lsm_load(const char *dir, int parent_fd, const struct pyi_bpf_maps *shared,
+		     struct pyi_err *err);
+
+struct pyi_dfa;
+
+/*
+ * Find a policy's automaton in the arena, or put it there: *ret_page is where. Under pyi_bpf_pins_lock, and the lock is
+ * kept until the assignment that names the page is written. bpf_body.c.
+ */
+int pyi_bpf_body_put(const struct pyi_bpf_maps *maps, const struct pyi_dfa *dfa, uint32_t *ret_page,
+		     struct pyi_err *err);
 
 /*
  * Remove the pins for this cgroup, or all (0); -EBUSY while a sandbox uses them. v2_fd: any directory of the v2

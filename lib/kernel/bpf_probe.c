@@ -80,11 +80,22 @@ static void try_programs(int parent_fd, struct pyi_fact *fact)
 		set_fact(fact, -link, "bpf(BPF_LINK_CREATE)");
 }
 
+/* As pyi_bpf_pins_open; where they are there they say what came of the LSM programs. */
+static int look_for_pins(struct pyi_facts *facts, int parent_fd, uint64_t parent_cgroup)
+{
+	struct pyi_bpf_maps maps = PYI_BPF_MAPS_INIT;
+	int ret = pyi_bpf_pins_open(parent_fd, parent_cgroup, &maps);
+
+	if (ret == 0)
+		set_fact(&facts->bpf_lsm, maps.lsm_errnum, maps.lsm_errnum ? maps.lsm_detail : "loaded");
+	pyi_bpf_maps_close(&maps);
+	return ret;
+}
+
 /* 0: our pins are for this parent, or none are and it is free; -EEXIST: another's programs are attached to it. */
 static int look_at_parent(struct pyi_facts *facts, bool *ret_is_loaded)
 {
 	_cleanup_fd int parent = open(facts->cgroup_v2_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct pyi_bpf_maps maps = PYI_BPF_MAPS_INIT;
 	struct stat st;
 	int ret, n;
 
@@ -92,8 +103,7 @@ static int look_at_parent(struct pyi_facts *facts, bool *ret_is_loaded)
 		set_fact(&facts->bpf_cgroup, errno, facts->cgroup_v2_dir);
 		return 0;
 	}
-	ret = pyi_bpf_pins_open(parent, (uint64_t)st.st_ino, &maps);
-	pyi_bpf_maps_close(&maps);
+	ret = look_for_pins(facts, parent, (uint64_t)st.st_ino);
 	*ret_is_loaded = ret == 0;
 	if (ret == 0 || ret == -ESTALE)
 		return 0;
@@ -106,8 +116,7 @@ static int look_at_parent(struct pyi_facts *facts, bool *ret_is_loaded)
 		return 0; /* ours in a moment: pyi_bpf_open waits, or clears away what a dead loader left */
 	if (n > 0) {
 		/* Was it finished since we looked? */
-		ret = pyi_bpf_pins_open(parent, (uint64_t)st.st_ino, &maps);
-		pyi_bpf_maps_close(&maps);
+		ret = look_for_pins(facts, parent, (uint64_t)st.st_ino);
 		*ret_is_loaded = ret == 0;
 		return ret == 0 || ret == -ESTALE ? 0 : -EEXIST;
 	}
@@ -116,30 +125,6 @@ static int look_at_parent(struct pyi_facts *facts, bool *ret_is_loaded)
 	else
 		try_programs(parent, &facts->bpf_cgroup);
 	return 0;
-}
-
-void pyi_bpf_probe(struct pyi_facts *facts)
-{
-	bool is_loaded = false;
-	char name[64];
-
-	if (!facts->cgroup_v2_dir[0]) {
-		set_fact(&facts->bpf_cgroup, EOPNOTSUPP, "no cgroup v2 hierarchy");
-		return;
-	}
-	try_map_calls(&facts->bpf_cgroup);
-	for (int i = 1; !facts->bpf_cgroup.errnum && look_at_parent(facts, &is_loaded) == -EEXIST; i++) {
-		if (i == PYI_BPF_PARENTS_MAX) {
-			set_fact(&facts->bpf_cgroup, EBUSY, "the programs of other BPF file systems");
-			return;
-		}
-		snprintf(name, sizeof(name), PYI_BPF_PARENT "-%d", i);
-		pyi_cgroup_find_named(facts, name);
-		if (!facts->cgroup_v2_dir[0])
-			set_fact(&facts->bpf_cgroup, EOPNOTSUPP, "no cgroup v2 hierarchy");
-	}
-	if (is_loaded)
-		set_fact(&facts->bpf_cgroup, 0, "loaded");
 }
 
 static int silent(enum libbpf_print_level level, const char *format, va_list args)
@@ -167,6 +152,32 @@ static void try_lsm(struct pyi_fact *fact)
 	link = bpf_raw_tracepoint_open(NULL, prog);
 	if (link < 0)
 		set_fact(fact, -link, "bpf(BPF_RAW_TRACEPOINT_OPEN) of an LSM program");
+}
+
+void pyi_bpf_probe(struct pyi_facts *facts)
+{
+	bool is_loaded = false;
+	char name[64];
+
+	if (!facts->cgroup_v2_dir[0]) {
+		set_fact(&facts->bpf_cgroup, EOPNOTSUPP, "no cgroup v2 hierarchy");
+		return;
+	}
+	try_map_calls(&facts->bpf_cgroup);
+	for (int i = 1; !facts->bpf_cgroup.errnum && look_at_parent(facts, &is_loaded) == -EEXIST; i++) {
+		if (i == PYI_BPF_PARENTS_MAX) {
+			set_fact(&facts->bpf_cgroup, EBUSY, "the programs of other BPF file systems");
+			return;
+		}
+		snprintf(name, sizeof(name), PYI_BPF_PARENT "-%d", i);
+		pyi_cgroup_find_named(facts, name);
+		if (!facts->cgroup_v2_dir[0])
+			set_fact(&facts->bpf_cgroup, EOPNOTSUPP, "no cgroup v2 hierarchy");
+	}
+	if (is_loaded)
+		set_fact(&facts->bpf_cgroup, 0, "loaded");
+	else if (!facts->bpf_lsm.errnum)
+		try_lsm(&facts->bpf_lsm);
 }
 
 /* An event on our parent cgroup, never enabled. */
@@ -209,7 +220,7 @@ void pyi_bpf_probe_all(struct pyi_facts *facts)
 	if (!facts->bpf_cgroup.errnum && pyi_bpf_open(facts, &bpf, &err) < 0)
 		set_fact(&facts->bpf_cgroup, err.errnum, err.msg);
 	pyi_bpf_free(bpf);
-	if (!facts->bpf_lsm.errnum)
-		try_lsm(&facts->bpf_lsm);
+	if (!facts->bpf_cgroup.errnum)
+		pyi_bpf_probe(facts); /* what came of the LSM programs */
 	try_perf(facts->cgroup_v2_dir, &facts->bpf_perf);
 }

@@ -374,10 +374,10 @@ void pyi_probe_run(struct pyi_facts *ret_facts)
 	probe_mdwe(facts);
 	pyi_cgroup_find(facts);
 	if (facts->is_root) {
+		probe_lsm_list(facts);
 		pyi_bpf_probe(facts);
 		if (facts->bpf_cgroup.errnum)
 			pyi_cgroup_find(facts); /* a parent without programs, then */
-		probe_lsm_list(facts);
 		set_fact(&facts->bpf_perf, facts->bpf_cgroup.errnum,
 			 facts->bpf_cgroup.errnum ? "bpf" : "");
 		pyi_perf_probe(facts);

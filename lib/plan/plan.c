@@ -14,6 +14,7 @@
 #include "plan/cover.h"
 #include "plan/facts.h"
 #include "plan/grants.h"
+#include "policy/dfa.h"
 
 /*
  * Read and executed by almost every program of a distribution: programs, libraries, the loader's cache, the targets of
@@ -236,6 +237,7 @@ void pyi_plan_free(struct pyi_plan *plan)
 	for (size_t i = 0; i < plan->n_warnings; i++)
 		free(plan->warnings[i]);
 	free(plan->ops);
+	pyi_dfa_free(plan->paths);
 	free(plan->landlock);
 	free(plan->net);
 	free(plan->rlimits);

@@ -17,6 +17,7 @@
 
 struct pyi_buf;
 struct pyi_contract_set;
+struct pyi_dfa;
 struct pyi_err;
 struct pyi_facts;
 struct pyi_grants;
@@ -146,6 +147,7 @@ struct pyi_plan {
 	bool use_cgroup;
 	bool use_bpf_cgroup;
 	bool use_bpf_perf;
+	bool use_bpf_lsm;
 	bool use_landlock;
 	bool use_seccomp;
 	uid_t uid; /* the guest's, as the kernel of the host sees it */
@@ -157,7 +159,8 @@ struct pyi_plan {
 	size_t n_landlock;
 	struct pyi_net_row *net;
 	size_t n_net;
-	bool net_tcp; /* some rule allows stream sockets */
+	struct pyi_dfa *paths; /* with use_bpf_lsm: every path rule, for the programs to walk; owned */
+	bool net_tcp;	       /* some rule allows stream sockets */
 	bool net_udp;
 	bool net_listen;			  /* some rule allows binding a TCP port */
 	const struct pyi_contract_set *contracts; /* the policy's, where they can be broken; else NULL */

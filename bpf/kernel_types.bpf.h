@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/*
+ * The kernel's types, as far as the LSM programs look into them. Offsets are put in when they are loaded (CO-RE): only
+ * names and types of the members must be right.
+ */
+#ifndef PYI_KERNEL_TYPES_BPF_H
+#define PYI_KERNEL_TYPES_BPF_H
+
+#include <linux/types.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef unsigned short umode_t;
+typedef unsigned int fmode_t;
+
+struct super_block {
+	unsigned int s_dev;
+	unsigned long s_flags;
+	unsigned long s_magic;
+};
+
+struct inode {
+	umode_t i_mode;
+	struct super_block *i_sb;
+	unsigned long i_ino;
+};
+
+struct qstr {
+	const unsigned char *name;
+};
+
+struct hlist_bl_node {
+	struct hlist_bl_node *next, **pprev;
+};
+
+struct dentry {
+	struct hlist_bl_node d_hash;
+	struct dentry *d_parent;
+	struct qstr d_name;
+	struct inode *d_inode;
+	struct super_block *d_sb;
+};
+
+struct vfsmount;
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+struct mnt_namespace;
+
+struct vfsmount {
+	int mnt_flags;
+};
+
+struct mount {
+	struct vfsmount mnt;
+	struct mnt_namespace *mnt_ns;
+};
+
+struct file {
+	fmode_t f_mode;
+	unsigned int f_flags;
+	struct path f_path;
+	struct inode *f_inode;
+};
+
+struct linux_binprm {
+	struct file *file;
+};
+
+struct vm_area_struct {
+	unsigned long vm_flags;
+};
+
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	int level;
+	struct kernfs_node *kn;
+	struct cgroup *ancestors[];
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
+struct task_struct {
+	struct css_set *cgroups;
+};
+
+struct in6_addr {
+	__u32 words[4];
+};
+
+struct sock_common {
+	unsigned short skc_family;
+	__u16 skc_num;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	__u16 sk_protocol;
+};
+
+struct socket {
+	short type;
+	struct sock *sk;
+};
+
+struct msghdr {
+	void *msg_name;
+	int msg_namelen;
+};
+
+#pragma clang attribute pop
+
+/* Of user space's making, so fixed; the kernel has copied it. */
+struct sockaddr {
+	__u16 sa_family;
+	char sa_data[14];
+};
+
+struct sockaddr_in {
+	__u16 family;
+	__u16 port;
+	__u32 address;
+};
+
+struct sockaddr_in6 {
+	__u16 family;
+	__u16 port;
+	__u32 flow;
+	__u32 address[4];
+	__u32 scope;
+};
+
+/* A kfunc, since 6.12: the path as the calling process sees it; its length with the end, or -errno. */
+extern int bpf_path_d_path(struct path *path, char *buf, __u64 size)
+	__attribute__((section(".ksyms")));
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/*
+ * Who is calling, and what is written down about it: shared by the cgroup programs and the LSM programs, which use the
+ * same maps.
+ */
+#ifndef PYI_SUBJECT_BPF_H
+#define PYI_SUBJECT_BPF_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "pyi_abi.h"
+
+/* Groups below a sandbox's own are its own business; deeper ones than this are denied. */
+#define LEVELS_MAX 16
+
+/* A sandbox each; not preallocated, so an idle host pays nothing. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct pyi_abi_assignment);
+} assignments SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct pyi_abi_stats);
+} stats SEC(".maps");
+
+/* The caller's assignment, copied; flags are 0 where there is none, or none that is ready. */
+struct subject {
+	__u64 cgroup;
+	__u64 body;
+	__u32 flags;
+	__u32 paths;
+};
+
+/* 1: copied; 0: there is none. See struct pyi_abi_assignment for why it is looked at twice. */
+static __noinline int copy_assignment(__u64 id, struct subject *who)
+{
+	if (!who)
+		return 0;
+	for (int i = 0; i < 2; i++) {
+		const volatile struct pyi_abi_assignment *a = bpf_map_lookup_elem(&assignments, &id);
+		__u32 generation;
+
+		if (!a)
+			return 0;
+		generation = a->generation;
+		if (a->owner != id)
+			continue;
+		who->body = a->body;
+		who->flags = a->flags;
+		who->paths = a->paths;
+		if (a->owner == id && a->generation == generation)
+			return 1;
+	}
+	who->flags = 0;
+	return 1;
+}
+
+/* Who is calling? Its own group as a rule, else the nearest one to the root that is a sandbox's. */
+static __noinline int find_subject(struct subject *who)
+{
+	__u64 id = bpf_get_current_cgroup_id();
+	int found;
+
+	if (!who)
+		return 0;
+	found = copy_assignment(id, who);
+	for (int level = 1; !found && level < LEVELS_MAX; level++) {
+		id = bpf_get_current_ancestor_cgroup_id(level);
+		if (!id)
+			break;
+		found = copy_assignment(id, who);
+	}
+	who->cgroup = id;
+	if (!found)
+		who->flags = 0;
+	return found && who->flags & PYI_ASSIGN_READY;
+}
+
+static __always_inline __s32 current_pid(void)
+{
+	return (__s32)(bpf_get_current_pid_tgid() >> 32);
+}
+
+/* The number of the event, or -1 when it was only counted. */
+static __noinline long record(__u64 cgroup, const struct pyi_abi_event *from)
+{
+	struct pyi_abi_stats *s = bpf_map_lookup_elem(&stats, &cgroup);
+	struct pyi_abi_event *to;
+	__u64 i;
+
+	if (!s || !from)
+		return -1;
+	if (from->is_warning)
+		__sync_fetch_and_add(&s->warnings, 1);
+	i = __sync_fetch_and_add(&s->total, 1);
+	if (i >= PYI_ABI_EVENTS)
+		return -1;
+	to = &s->events[i];
+	to->proto = from->proto;
+	to->is_warning = from->is_warning;
+	to->family = from->family;
+	to->port = from->port;
+	to->rule = from->rule;
+	to->pid = from->pid;
+	__builtin_memcpy(to->addr, from->addr, sizeof(to->addr));
+	/* Last: a reader takes an event whose op is not 0 for written. */
+	*(volatile __u8 *)&to->op = from->op;
+	return (long)i;
+}
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Loading the LSM programs, attaching them to their hooks, pinning them. All or none: each hook that is missing would
+ * be a way around the others, and kernels that have bpf_path_d_path (6.12) have all of them.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fault.h"
+#include "base/util.h"
+#include "kernel/bpf_pins.h"
+#include "lsm.skel.h"
+
+enum { LOG_BYTES = 1 << 20 };
+
+static int silent(enum libbpf_print_level level, const char *format, va_list args)
+{
+	return 0;
+}
+
+static int share(struct lsm *skel, const struct pyi_bpf_maps *shared)
+{
+	int ret = bpf_map__reuse_fd(skel->maps.assignments, shared->assignments);
+
+	if (ret == 0)
+		ret = bpf_map__reuse_fd(skel->maps.stats, shared->stats);
+	if (ret == 0)
+		ret = bpf_map__reuse_fd(skel->maps.net_rows, shared->net_rows);
+	return ret;
+}
+
+static int pin_maps(struct lsm *skel, const char *dir, struct pyi_err *err)
+{
+	struct bpf_map *const maps[] = { skel->maps.bodies, skel->maps.arena, skel->maps.event_paths };
+	int ret = 0;
+
+	for (size_t i = 0; i < PYI_ARRAY_SIZE(maps) && !ret; i++)
+		ret = pyi_bpf_pin(dir, "", bpf_map__name(maps[i]), bpf_map__fd(maps[i]), err);
+	return ret;
+}
+
+static int attach_and_pin(struct lsm *skel, const char *dir, struct pyi_err *err)
+{
+	struct bpf_program *prog;
+	int ret;
+
+	bpf_object__for_each_program (prog, skel->obj) {
+		struct bpf_link *link = PYI_FAULT(520, EPERM) ? NULL : bpf_program__attach_lsm(prog);
+
+		if (!link)
+			return pyi_err_sys(err, errno, "cannot attach '%s'",
+					   bpf_program__section_name(prog));
+		ret = pyi_bpf_pin(dir, "link_", bpf_program__name(prog), bpf_link__fd(link), err);
+		bpf_link__destroy(link);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+/* What was pinned of a set that did not get complete, which would go on denying. */
+static void unpin_all(struct lsm *skel, const char *dir)
+{
+	static const char *const maps[] = { "bodies", "arena", "event_paths" };
+	_cleanup_fd int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct bpf_program *prog;
+	char name[128];
+
+	bpf_object__for_each_program (prog, skel->obj) {
+		snprintf(name, sizeof(name), "link_%s", bpf_program__name(prog));
+		unlinkat(dir_fd, name, 0);
+	}
+	for (size_t i = 0; i < PYI_ARRAY_SIZE(maps); i++)
+		unlinkat(dir_fd, maps[i], 0);
+}
+
+int pyi_bpf_lsm_load(const char *dir, int parent_fd, const struct pyi_bpf_maps *shared,
+		     struct pyi_err *err)
+{
+	_cleanup_free char *log = calloc(1, LOG_BYTES);
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = log, .kernel_log_size = LOG_BYTES);
+	libbpf_print_fn_t old;
+	struct lsm *skel;
+	uint32_t zero = 0;
+	int ret;
+
+	if (!log)
+		return pyi_err_nomem(err);
+	old = libbpf_set_print(silent);
+	skel = lsm__open_opts(&opts);
+	ret = skel ? share(skel, shared) : -errno;
+	if (ret == 0)
+		ret = PYI_FAULT(521, EPERM) ? -errno : lsm__load(skel);
+	if (ret < 0)
+		ret = log[0] ? pyi_err_sys(err, -ret, "LSM programs (%.60s)", pyi_bpf_last_line(log))
+			     : pyi_err_sys(err, -ret, "loading the LSM programs");
+	if (ret == 0 &&
+	    bpf_map_update_elem(bpf_map__fd(skel->maps.parent), &zero, &parent_fd, BPF_ANY) < 0)
+		ret = pyi_err_sys(err, errno, "cannot name the control group to the LSM programs");
+	if (ret == 0)
+		ret = pin_maps(skel, dir, err);
+	if (ret == 0)
+		ret = attach_and_pin(skel, dir, err);
+	if (ret < 0 && skel)
+		unpin_all(skel, dir);
+	lsm__destroy(skel);
+	libbpf_set_print(old);
+	return ret;
+}
