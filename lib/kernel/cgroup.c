@@ -321,11 +321,25 @@ static uint64_t read_value(const struct group *group, const char *file, const ch
 	return 0;
 }
 
-int pyi_cgroup_usage(struct pyi_cgroup *cgroup, struct pyi_cgroup_usage *ret_usage)
+int pyi_cgroup_refusals(struct pyi_cgroup *cgroup, struct pyi_cgroup_usage *ret_usage)
 {
 	const struct group *memory = cgroup->memory;
 	struct pyi_cgroup_usage usage = { 0 };
 
+	if (memory)
+		usage.oom_kills = read_value(
+			memory, memory->is_v2 ? "memory.events" : "memory.oom_control", "oom_kill");
+	usage.pids_refused = read_value(cgroup->pids, "pids.events", "max");
+	*ret_usage = usage;
+	return 0;
+}
+
+int pyi_cgroup_usage(struct pyi_cgroup *cgroup, struct pyi_cgroup_usage *ret_usage)
+{
+	const struct group *memory = cgroup->memory;
+	struct pyi_cgroup_usage usage;
+
+	(void)pyi_cgroup_refusals(cgroup, &usage);
 	if (cgroup->v2)
 		usage.cpu_us = read_value(cgroup->v2, "cpu.stat", "usage_usec");
 	else
@@ -333,13 +347,10 @@ int pyi_cgroup_usage(struct pyi_cgroup *cgroup, struct pyi_cgroup_usage *ret_usa
 	if (memory && memory->is_v2) {
 		usage.memory_peak_bytes = read_value(memory, "memory.peak", NULL);
 		usage.memory_bytes = read_value(memory, "memory.current", NULL);
-		usage.oom_kills = read_value(memory, "memory.events", "oom_kill");
 	} else if (memory) {
 		usage.memory_peak_bytes = read_value(memory, "memory.max_usage_in_bytes", NULL);
 		usage.memory_bytes = read_value(memory, "memory.usage_in_bytes", NULL);
-		usage.oom_kills = read_value(memory, "memory.oom_control", "oom_kill");
 	}
-	usage.pids_refused = read_value(cgroup->pids, "pids.events", "max");
 	if (cgroup->cpu && cgroup->cpu->is_v2)
 		usage.throttled_us = read_value(cgroup->cpu, "cpu.stat", "throttled_usec");
 	else

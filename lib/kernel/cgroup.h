@@ -71,6 +71,9 @@ int pyi_cgroup_add(struct pyi_cgroup *cgroup, int pid, struct pyi_err *err);
 
 int pyi_cgroup_usage(struct pyi_cgroup *cgroup, struct pyi_cgroup_usage *ret_usage);
 
+/* Only oom_kills and pids_refused: what decides about the end. */
+int pyi_cgroup_refusals(struct pyi_cgroup *cgroup, struct pyi_cgroup_usage *ret_usage);
+
 /* SIGKILL everything in it: cgroup.kill, or the process list until it is empty. */
 void pyi_cgroup_kill(struct pyi_cgroup *cgroup);
 
@@ -80,7 +83,11 @@ int pyi_cgroup_freeze(struct pyi_cgroup *cgroup, bool frozen);
 /* Kill what is left, wait for it, remove the groups. */
 void pyi_cgroup_free(struct pyi_cgroup *cgroup);
 
-/* Remove groups whose owner is gone (kills what is in them first). Returns how many were removed. Never fails. */
+/*
+ * Remove groups whose owner is gone (kills what is in them first), of every build of ours; or of this one only and
+ * where there are no more than a few, which takes no time. Returns how many were removed. Never fails.
+ */
 int pyi_cgroup_sweep(const struct pyi_facts *facts);
+int pyi_cgroup_sweep_few(const struct pyi_facts *facts);
 
 #endif

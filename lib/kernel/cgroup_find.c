@@ -159,12 +159,17 @@ static int make_parent(const char *base, const char *name, char parent[DIR_MAX],
 {
 	if (snprintf(parent, DIR_MAX, "%s/%s", base, name) >= DIR_MAX)
 		return -ENAMETOOLONG;
-	*ret_made = !PYI_FAULT(410, EROFS) && mkdir(parent, 0755) == 0;
-	if (!*ret_made && errno != EEXIST)
+	*ret_made = false;
+	if (PYI_FAULT(410, EROFS))
 		return -errno;
-	if (faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) < 0)
-		return -errno;
-	return 0;
+	/* There already, as a rule; and asking is less work for the kernel than trying to make it. */
+	if (faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) == 0)
+		return 0;
+	if (errno == ENOENT)
+		*ret_made = mkdir(parent, 0755) == 0;
+	if (*ret_made || errno == EEXIST) /* by us, or by another one meanwhile */
+		return faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
+	return -errno;
 }
 
 static int find_v1(const struct hierarchy *h, bool is_root, char ret_dir[DIR_MAX])
@@ -313,7 +318,7 @@ static bool try_v2(const char *base, const struct hierarchy *h, int *best, char 
 		rmdir(parent);
 	}
 	/* All that the hierarchy can give at all: on a hybrid host that is nothing, and the first place is right. */
-	return bits == read_controllers(h->mount, "cgroup.controllers") || count_bits(bits) == 3;
+	return count_bits(bits) == 3 || bits == read_controllers(h->mount, "cgroup.controllers");
 }
 
 static int find_v2(const struct hierarchy *h, char ret_dir[DIR_MAX], unsigned int *ret_bits)

@@ -7,9 +7,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/proc.h"
@@ -19,15 +21,18 @@
 #include "kernel/cgroup_dir.h"
 #include "plan/facts.h"
 
+enum { FEW = 16 };
+
 static bool sweep_one(const char *parent, int parent_fd, const char *name)
 {
 	_cleanup_fd int fd = -1;
 	struct pyi_proc owner;
 
-	if (!pyi_cgroup_name_parse(name, &owner) || pyi_proc_is_alive(&owner))
+	if (!pyi_cgroup_name_parse(name, &owner))
 		return false;
+	/* The lock first: with many sandboxes about, that is much less work than to read about each owner. */
 	fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || pyi_proc_is_alive(&owner))
 		return false;
 	if (pyi_cgroup_dir_is_populated(fd)) {
 		pyi_cgroup_dir_kill(fd);
@@ -36,14 +41,24 @@ static bool sweep_one(const char *parent, int parent_fd, const char *name)
 	return pyi_cgroup_dir_remove(parent, name, 1000) == 0;
 }
 
-static int sweep_parent(const char *parent)
+/* How many groups are in a directory of a control group file system: it has a link more for each. */
+static unsigned long count_groups(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) < 0 || st.st_nlink < 2 ? ULONG_MAX : st.st_nlink - 2;
+}
+
+static int sweep_at_most(const char *parent, unsigned long max)
 {
 	_cleanup_fd int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct dirent *entry;
 	int removed = 0;
 	DIR *dir;
 
-	if (fd < 0)
+	unsigned long n = fd < 0 ? 0 : count_groups(fd);
+
+	if (!n || n > max)
 		return 0;
 	dir = fdopendir(fd);
 	if (!dir)
@@ -55,6 +70,16 @@ static int sweep_parent(const char *parent)
 	}
 	closedir(dir);
 	return removed;
+}
+
+static int sweep_parent(const char *parent)
+{
+	return sweep_at_most(parent, ULONG_MAX);
+}
+
+static int sweep_few(const char *parent)
+{
+	return sweep_at_most(parent, FEW);
 }
 
 /* fn for each "pyisolate" and "pyisolate-BUILD" of the v2 hierarchy, our own among them. Sum of what it returns. */
@@ -116,6 +141,13 @@ static int each_other(const struct pyi_facts *facts, int (*fn)(const char *dir))
 			sum += fn(dirs[i]);
 	}
 	return sum;
+}
+
+int pyi_cgroup_sweep_few(const struct pyi_facts *facts)
+{
+	int removed = facts->cgroup_v2_dir[0] ? sweep_few(facts->cgroup_v2_dir) : 0;
+
+	return removed + each_other(facts, sweep_few);
 }
 
 int pyi_cgroup_sweep(const struct pyi_facts *facts)

@@ -31,29 +31,33 @@ static bool has_setpcap(const struct __user_cap_data_struct data[CAP_WORDS])
 int pyi_lockdown_bounding(struct pyi_err *err)
 {
 	struct __user_cap_data_struct data[CAP_WORDS];
-	int cap, is_set, bits;
+	int cap, bits;
 
 	if (PYI_FAULT(300, EPERM) || pyi_sys_capget(data) < 0)
 		return pyi_err_sys(err, errno, "cannot read the capabilities");
 	if (!has_setpcap(data))
 		return 0;
 	for (cap = 0; cap < CAP_MAX; cap++) {
-		is_set = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
-		if (is_set < 0)
-			break; /* past the last one this kernel knows */
-		if (is_set && (PYI_FAULT(301, EPERM) || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0))
-			return pyi_err_sys(err, errno,
-					   "cannot drop capability %d from the bounding set", cap);
+		if (!PYI_FAULT(301, EPERM) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+			continue;
+		if (errno == EINVAL)
+			break; /* past the last one this kernel knows; what is left shows below */
+		return pyi_err_sys(err, errno, "cannot drop capability %d from the bounding set", cap);
 	}
 	/* On top of what is set: the invoker may have locked bits that cannot be taken back. */
 	bits = prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
 	if (PYI_FAULT(302, EPERM) || bits < 0 ||
 	    prctl(PR_SET_SECUREBITS, (unsigned int)bits | locked_securebits, 0, 0, 0) < 0)
 		return pyi_err_sys(err, errno, "cannot lock the secure bits");
-	for (cap = 0; cap < CAP_MAX; cap++)
-		if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) > 0)
+	for (cap = 0; cap < CAP_MAX; cap++) {
+		int is_set = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+
+		if (is_set < 0)
+			break;
+		if (is_set)
 			return pyi_err_set(err, EPERM, "capability %d is still in the bounding set",
 					   cap);
+	}
 	return 0;
 }
 

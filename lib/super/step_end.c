@@ -31,6 +31,11 @@ static void restore_terminal(const struct pyi_run *run)
 		(void)tcsetattr(STDIN_FILENO, TCSANOW, was);
 }
 
+static bool wants_result(const struct pyi_run *run)
+{
+	return run->options->result_path || run->options->result_fd >= 0;
+}
+
 int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 {
 	const struct pyi_report_msg *failure = &run->watch.setup_error;
@@ -51,7 +56,9 @@ int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 	if (run->observer)
 		pyi_observer_end(run->observer);
 	if (run->cgroup)
-		run->has_usage = pyi_cgroup_usage(run->cgroup, &run->usage) == 0;
+		run->has_usage = (wants_result(run)
+					  ? pyi_cgroup_usage(run->cgroup, &run->usage)
+					  : pyi_cgroup_refusals(run->cgroup, &run->usage)) == 0;
 	if (run->bpf && run->cgroup) {
 		ret = pyi_bpf_events(run->bpf, pyi_cgroup_id(run->cgroup), run->events,
 				     PYI_RUN_EVENTS_MAX, &run->n_events, &run->events_total, err);
@@ -120,7 +127,7 @@ int pyi_step_write_result(struct pyi_run *run, struct pyi_err *err)
 	_cleanup_buf struct pyi_buf out = PYI_BUF_INIT;
 	int ret = 0;
 
-	if (!options->result_path && options->result_fd < 0)
+	if (!wants_result(run))
 		return 0;
 	pyi_result_print_json(&run->result, &out);
 	if (out.failed)

@@ -11,6 +11,20 @@
 #include "base/util.h"
 #include "super/steps.h"
 
+/*
+ * Clear away what a killed supervisor left: its groups, and then the BPF rows that go with them. With many sandboxes
+ * about that takes a while, so then every 32nd run does it, and so it is for what other builds left, or a sweeper that
+ * was killed between the two.
+ */
+static void sweep(struct pyi_run *run)
+{
+	bool all = getpid() % 32 == 0;
+	int removed = all ? pyi_cgroup_sweep(&run->facts) : pyi_cgroup_sweep_few(&run->facts);
+
+	if (run->bpf && (all || removed))
+		(void)pyi_bpf_sweep(run->bpf);
+}
+
 /* The cgroup, and the BPF rows that are keyed by it: there before the first process of the sandbox is. */
 int pyi_step_groups(struct pyi_run *run, struct pyi_err *err)
 {
@@ -24,9 +38,7 @@ int pyi_step_groups(struct pyi_run *run, struct pyi_err *err)
 	}
 	if (!run->plan->use_cgroup)
 		return 0;
-	(void)pyi_cgroup_sweep(&run->facts);
-	if (run->bpf)
-		(void)pyi_bpf_sweep(run->bpf);
+	sweep(run);
 	pyi_step_mark("sweep");
 	ret = pyi_cgroup_new(&run->facts, &run->plan->limits, &run->cgroup, err);
 	pyi_step_mark("cgroup");
