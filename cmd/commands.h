@@ -27,6 +27,7 @@ extern const struct pyi_command pyi_command_wait;
 extern const struct pyi_command pyi_command_logs;
 extern const struct pyi_command pyi_command_policy;
 extern const struct pyi_command pyi_command_doctor;
+extern const struct pyi_command pyi_command_image;
 extern const struct pyi_command pyi_command_help;
 
 extern const struct pyi_command *const pyi_commands[]; /* ends with NULL */

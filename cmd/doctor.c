@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/util.h"
 #include "cmd/commands.h"
 #include "kernel/bpf.h"
 #include "kernel/netns.h"
@@ -15,6 +16,7 @@
 #include "plan/facts.h"
 #include "report/doctor.h"
 #include "report/result.h"
+#include "super/image_cache.h"
 
 enum { DOCTOR_JSON = 1, DOCTOR_UNLOAD, DOCTOR_HELP };
 
@@ -45,17 +47,28 @@ static int unload(void)
 	return 0;
 }
 
+/* Would a run start from an image now? */
+static const char *image_state(struct pyi_err *err)
+{
+	const struct pyi_image_wish wish = { .max_age_ms = PYI_IMAGE_AGE_MS };
+	_cleanup_fd int fd = -1;
+
+	return pyi_image_find(&wish, &fd, err) ? err->msg : "valid, 'pyisolate image show' tells more";
+}
+
 static int report(bool as_json)
 {
+	struct pyi_err image_err = { 0 };
+	const char *image = image_state(&image_err);
 	_cleanup_buf struct pyi_buf out = PYI_BUF_INIT;
 	struct pyi_facts facts = { 0 };
 	int ret;
 
 	pyi_probe_all(&facts);
 	if (as_json)
-		pyi_doctor_print_json(&facts, &out);
+		pyi_doctor_print_json(&facts, image, &out);
 	else
-		pyi_doctor_print(&facts, &out);
+		pyi_doctor_print(&facts, image, &out);
 	if (out.failed) {
 		pyi_log_error("out of memory");
 		return PYI_EXIT_FAILURE;

@@ -11,7 +11,9 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/util.h"
+#include "cmd/image_options.h"
 #include "plan/layer.h"
+#include "super/image_cache.h"
 #include "super/run.h"
 
 static int parse_mode(const char *command, const char *text, enum pyi_mode *ret_mode)
@@ -103,6 +105,14 @@ static int apply_option(const char *command, const struct pyi_option_parser *par
 	case PYI_RUN_JSON:
 		options->json = true;
 		return 0;
+	case PYI_RUN_NO_IMAGE:
+		options->no_image = true;
+		return 0;
+	case PYI_RUN_PRELOAD:
+		return pyi_image_parse_preload(command, parser->value, options->preload,
+					       &options->n_preload);
+	case PYI_RUN_IMAGE_AGE:
+		return pyi_image_parse_age(command, parser->value, &options->image_age_ms);
 	case PYI_RUN_CODE:
 		options->source = PYI_SOURCE_CODE;
 		options->target = parser->value;
@@ -164,6 +174,7 @@ int pyi_run_options_parse(const char *command, const struct pyi_option *table, i
 	int ret;
 
 	options->flags = flags;
+	options->image_age_ms = PYI_IMAGE_AGE_MS;
 	pyi_options_init(&parser, table, argc, argv);
 	while ((ret = pyi_options_next(&parser)) > 0) {
 		if (parser.option->id == PYI_RUN_HELP)

@@ -19,6 +19,9 @@ enum {
 	PYI_RUN_RESULT_FD,
 	PYI_RUN_DRY_RUN,
 	PYI_RUN_JSON,
+	PYI_RUN_NO_IMAGE,
+	PYI_RUN_PRELOAD,
+	PYI_RUN_IMAGE_AGE,
 	PYI_RUN_CODE,
 	PYI_RUN_MODULE,
 	PYI_RUN_QUIET,
@@ -49,6 +52,12 @@ enum {
 		PYI_RUN_OPTION("dry-run", 0, NULL, PYI_RUN_DRY_RUN,                                     \
 			       "print what would be done, and stop"),                                   \
 		PYI_RUN_OPTION("json", 0, NULL, PYI_RUN_JSON, "with --dry-run: as JSON"),               \
+		PYI_RUN_OPTION("no-image", 0, NULL, PYI_RUN_NO_IMAGE,                                   \
+			       "start the interpreter anew, not from an image"),                        \
+		PYI_RUN_OPTION("preload", 0, "MODULE", PYI_RUN_PRELOAD,                                 \
+			       "from an image that has this module besides; may be repeated"),          \
+		PYI_RUN_OPTION("image-age", 0, "TIME", PYI_RUN_IMAGE_AGE,                               \
+			       "how old an image may be (default: 1d), or any"),                        \
 		PYI_RUN_LAST('c', "CODE", PYI_RUN_CODE,                                                 \
 			     "run this program text; what follows are its arguments"),                  \
 		PYI_RUN_LAST('m', "MODULE", PYI_RUN_MODULE,                                             \

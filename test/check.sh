@@ -6,7 +6,7 @@
 # after, and ends with one line "N passed, N failed, N skipped". Exit code 1 when a test failed.
 #
 # As root everything runs: unit tests and the command-line tests as an ordinary user, those that need it as root. As
-# an ordinary user what needs root is skipped.
+# an ordinary user what needs root is skipped. Guests start from images in one pass, and normally in another.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -47,6 +47,27 @@ chmod -R a+rX "$work/bin" "$work/src"
 export PYI_CPYTHON="${PYI_CPYTHON:-$("$top/vendor/cpython.sh" "${RUNTIME:-3.13t}" 2>/dev/null)}"
 export PYISOLATE="$work/bin/pyisolate" PYI_HELPERS="$work/bin/helper" PYI_TAP_ROOT="$work"
 
+# as_user VARIABLE=VALUE... COMMAND...: as the ordinary user, in a fresh environment.
+as_user() {
+	if [ -n "$is_root" ]; then
+		set -- setpriv --reuid $user --regid "$(id -g $user)" --clear-groups -- env -i \
+			PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME="$work/tap-user" USER=$user LANG=C.UTF-8 "$@"
+	else
+		set -- env "$@"
+	fi
+	"$@"
+}
+
+# Guests start from images that are made here, in a place of their own (see private.sh); or from none at all.
+mkdir -m 0711 "$work/images"
+mkdir -m 0700 "$work/images/root" "$work/images/user"
+[ -z "$is_root" ] || chown $user "$work/images/user"
+export PYI_TEST_IMAGES="$work/images"
+make_images() {
+	[ -z "$is_root" ] || sh "$here/private.sh" "$PYISOLATE" image build -q
+	as_user XDG_CACHE_HOME="$PYI_TEST_IMAGES/user" "$PYISOLATE" image build -q
+}
+
 # family NAME root|user FILE...: one prove run.
 family() {
 	name=$1
@@ -58,10 +79,8 @@ family() {
 	if [ "$as" = user ] && [ -n "$is_root" ]; then
 		dir=$work/tap-user/$name
 		mkdir -p "$dir" && chown $user "$dir"
-		(cd / && setpriv --reuid $user --regid "$(id -g $user)" --clear-groups -- env -i \
-			PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME="$work/tap-user" USER=$user LANG=C.UTF-8 \
-			PYI_AS_USER=1 PYI_CPYTHON="$PYI_CPYTHON" PYISOLATE="$PYISOLATE" PYI_HELPERS="$PYI_HELPERS" PYI_TAP_ROOT="$PYI_TAP_ROOT" \
-			PYI_TAP_DIR="$dir" prove -Q -j2 --exec "sh $work/src/test/tap.sh" "$@" >"$work/prove.log" 2>&1)
+		(cd / && as_user PYI_AS_USER=1 PYI_CPYTHON="$PYI_CPYTHON" PYISOLATE="$PYISOLATE" PYI_HELPERS="$PYI_HELPERS" \
+			PYI_TAP_ROOT="$PYI_TAP_ROOT" PYI_TEST_IMAGES="$PYI_TEST_IMAGES" PYI_TAP_DIR="$dir" prove -Q -j2 --exec "sh $work/src/test/tap.sh" "$@" >"$work/prove.log" 2>&1)
 	else
 		dir=$work/tap/$name
 		mkdir -p "$dir"
@@ -101,6 +120,7 @@ if [ -z "$only" ]; then
 	roots=$(find "$work/bin/unit" -maxdepth 1 -type f -name 'root_*' -perm -100 2>/dev/null | sort)
 	# shellcheck disable=SC2086
 	[ -z "$roots" ] || [ -z "$is_root" ] || family unit-root root $roots
+	make_images
 	[ -z "$is_root" ] || family cli root "$work"/src/test/cli/*.t
 	family cli-user user "$work"/src/test/cli/*.t
 	for variant in 3.13 3.13t-release; do
@@ -113,6 +133,7 @@ if [ -z "$only" ]; then
 		PYI_CPYTHON=$("$top/vendor/cpython.sh" "${variant%-release}" 2>/dev/null)
 		PYISOLATE=$work/$variant/pyisolate
 		PYI_HELPERS=$work/$variant/helper
+		make_images
 		family "cli-$variant" root "$work"/src/test/cli/*.t
 		PYISOLATE=$main
 		PYI_HELPERS=$work/bin/helper
@@ -122,6 +143,16 @@ if [ -z "$only" ]; then
 	family escape-user user "$work"/src/test/escape/*.t
 	if [ -e "$here/conformance/run.sh" ]; then
 		PYI_TEST_TIMEOUT=1500 family conformance root "$work/src/test/conformance/run.sh"
+	fi
+	# The same without images: whatever a guest can do when it started from one it can do when it started normally.
+	PYI_TEST_IMAGES=none
+	rm "$work"/src/test/cli/6*-image-*.t # they have images of their own
+	[ -z "$is_root" ] || family cli-normal root "$work"/src/test/cli/*.t
+	family cli-user-normal user "$work"/src/test/cli/*.t
+	[ -z "$is_root" ] || family escape-normal root "$work"/src/test/escape/*.t
+	family escape-user-normal user "$work"/src/test/escape/*.t
+	if [ -e "$here/conformance/run.sh" ]; then
+		PYI_TEST_TIMEOUT=1500 family conformance-normal root "$work/src/test/conformance/run.sh"
 	fi
 	if [ -n "$is_root" ]; then
 		echo "==> leaks"

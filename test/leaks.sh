@@ -36,13 +36,14 @@ list() {
 		find /dev/shm -mindepth 1 -maxdepth 1 2>/dev/null
 		find /tmp /var/tmp /run -mindepth 1 -maxdepth 1 -name '*pyi*' 2>/dev/null | grep -v 'pyitest\.\|pyicheck\.\|^/run/pyisolate$'
 		;;
+	images) find /var/cache/pyisolate "$HOME/.cache/pyisolate" -mindepth 1 2>/dev/null ;;
 	namespaces) ls /run/netns 2>/dev/null ;;
 	ipc) cat /proc/sysvipc/shm /proc/sysvipc/sem /proc/sysvipc/msg 2>/dev/null | awk '{ print $1, $2 }' ;;
 	esac | sort
 	return 0
 }
 
-kinds="cgroups mounts pins processes files namespaces ipc"
+kinds="cgroups mounts pins processes files images namespaces ipc"
 case $1 in
 snapshot)
 	for kind in $kinds; do

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Numbered fault points, for tests that make each kernel call of the start-up fail in turn. Only a build with
- * -DPYI_FAULTS has them: there PYISOLATE_FAULT="N" or "N:ERRNO" (a number) in the environment makes point N fail.
+ * -DPYI_FAULTS has them: there PYISOLATE_FAULT="N" or "N:ERRNO" (a number) in the environment makes point N fail, and
+ * "N:-SIGNAL" ends the process there.
  *
  * In place of ERRNO "kill" ends the process there by SIGKILL, "orphan" its parent, and goes on; "@K" after either
  * lets the first K - 1 passes of the point be.
@@ -47,6 +48,8 @@ static inline bool pyi_fault_is_due(int point, int errnum)
 	if (strncmp(end, ":kill", 5) == 0)
 		kill(getpid(), SIGKILL);
 	errno = *end == ':' ? (int)strtol(end + 1, NULL, 10) : errnum;
+	if (errno < 0)
+		raise(-errno);
 	return true;
 }
 

@@ -47,6 +47,9 @@ int pyi_guest_spec_write(const struct pyi_guest_spec *spec, int *ret_fd, struct 
 /* Never returns to user code's caller: the exit status of the process. */
 int pyi_guest_main(void);
 
+/* Can `import NAME` succeed without a file? By name alone: nothing is imported. */
+bool pyi_guest_has_module(const char *name);
+
 /* For --version: "3.13.5", and whether the GIL is off in this build. */
 const char *pyi_guest_python_version(void);
 bool pyi_guest_is_free_threaded(void);

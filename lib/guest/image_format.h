@@ -87,7 +87,8 @@ enum pyi_image_reason {
 /* Against damage, not against forgers: those the file's owner and mode keep away. `len` in whole words. */
 PYI_IMAGE_INLINE uint64_t pyi_image_checksum(const void *data, size_t len)
 {
-	const uint64_t *word = data;
+	typedef uint64_t word_of_anything __attribute__((may_alias));
+	const word_of_anything *word = data;
 	uint64_t sum = 0xcbf29ce484222325;
 
 	for (size_t i = 0; i < len / sizeof(*word); i++) {

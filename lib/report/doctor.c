@@ -246,7 +246,7 @@ static const char *default_mode(const struct pyi_facts *facts)
 	return name;
 }
 
-void pyi_doctor_print(const struct pyi_facts *facts, struct pyi_buf *out)
+void pyi_doctor_print(const struct pyi_facts *facts, const char *image, struct pyi_buf *out)
 {
 	const char *mode = default_mode(facts);
 	char grade = pyi_doctor_grade(facts);
@@ -275,9 +275,10 @@ void pyi_doctor_print(const struct pyi_facts *facts, struct pyi_buf *out)
 	pyi_buf_printf(out, "\ngrade %c: %s\n", grade, grade_text(grade));
 	if (mode)
 		pyi_buf_printf(out, "mode by default: %s\n", mode);
+	pyi_buf_printf(out, "image: %s\n", image);
 }
 
-void pyi_doctor_print_json(const struct pyi_facts *facts, struct pyi_buf *out)
+void pyi_doctor_print_json(const struct pyi_facts *facts, const char *image, struct pyi_buf *out)
 {
 	char grade[2] = { pyi_doctor_grade(facts) };
 	struct pyi_json json;
@@ -290,6 +291,7 @@ void pyi_doctor_print_json(const struct pyi_facts *facts, struct pyi_buf *out)
 	pyi_json_string(&json, "grade", grade);
 	pyi_json_string(&json, "default_mode", default_mode(facts));
 	pyi_json_i64(&json, "landlock_abi", facts->landlock_abi);
+	pyi_json_string(&json, "image", image);
 	pyi_json_object(&json, "features");
 	for (int i = 0; i < N_FEATURES; i++) {
 		enum feature_id id = (enum feature_id)i;

@@ -151,6 +151,7 @@ void pyi_result_print_json(const struct pyi_result *result, struct pyi_buf *out)
 	pyi_json_u64(&json, "generation", result->generation);
 	pyi_json_string(&json, "policy", result->policy_digest[0] ? result->policy_digest : NULL);
 	pyi_json_string(&json, "mode", result->mode);
+	pyi_json_bool(&json, "image", result->has_image);
 	pyi_json_ms(&json, "wall_ms", result->wall_us);
 	pyi_json_ms(&json, "cpu_ms", result->cpu_us);
 	if (result->memory_peak_bytes)

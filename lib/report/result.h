@@ -73,6 +73,7 @@ struct pyi_result {
 	uint32_t generation;
 	char policy_digest[65]; /* hex; "" before a policy was loaded */
 	const char *mode;	/* NULL before a plan was made */
+	bool has_image;		/* Python started from an image */
 	uint64_t wall_us;
 	uint64_t cpu_us;
 	uint64_t memory_peak_bytes; /* 0: unknown */
@@ -100,6 +101,7 @@ int pyi_result_add_denial(struct pyi_result *result, const struct pyi_denial *de
  *	reason, exit_code	pyi_reason_name, DESIGN's table of codes
  *	signal, name		null when there is none
  *	generation, policy, mode	policy is the digest in hex; policy and mode are null before they are known
+ *	image			did Python start from an image?
  *	wall_ms, cpu_ms		milliseconds with 3 decimals
  *	memory_peak_bytes	null when unknown
  *	output_bytes

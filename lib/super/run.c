@@ -18,21 +18,33 @@
 
 enum { TIMINGS_MAX = 128 };
 
-static void run_release(struct pyi_run *run)
+static const struct pyi_watch fresh_watch = { .signal_fd = -1, .report_fd = -1, .out_fds = { -1, -1 } };
+
+/* What pyi_step_groups and all after it have made. */
+static void release_guest(struct pyi_run *run)
 {
 	if (run->bpf && run->cgroup)
 		pyi_bpf_unassign(run->bpf, pyi_cgroup_id(run->cgroup));
 	pyi_observer_free(run->observer);
 	pyi_cgroup_free(run->cgroup);
 	pyi_bpf_free(run->bpf);
-	if (!run->has_started)
-		pyi_resolve_undo(&run->grants);
+	run->observer = NULL;
+	run->cgroup = NULL;
+	run->bpf = NULL;
 	pyi_close_fd(&run->watch.report_fd);
 	pyi_close_fd(&run->watch.signal_fd);
 	pyi_close_fd(&run->watch.out_fds[0]);
 	pyi_close_fd(&run->watch.out_fds[1]);
 	pyi_watch_release(&run->watch);
 	pyi_sandbox_release(&run->sandbox);
+}
+
+static void run_release(struct pyi_run *run)
+{
+	if (!run->has_started)
+		pyi_resolve_undo(&run->grants);
+	release_guest(run);
+	pyi_close_fd(&run->image_fd);
 	pyi_source_release(&run->source);
 	pyi_plan_free(run->plan);
 	pyi_names_release(&run->names);
@@ -88,10 +100,33 @@ static int tell_started(struct pyi_run *run, struct pyi_err *err)
 	return ret;
 }
 
+/* From the cgroup to the guest's end. A guest that dies of its image before the user's code gets a second start. */
+static int run_guest(struct pyi_run *run, struct pyi_err *err)
+{
+	int exec_failed = 0;
+	int ret;
+
+	for (;;) {
+		ret = pyi_step_groups(run, err);
+		if (!ret)
+			ret = pyi_step_start(run, &exec_failed, err);
+		if (exec_failed)
+			run->result.exit_code = err->errnum == ENOENT ? PYI_EXIT_NOT_FOUND
+								      : PYI_EXIT_CANNOT_EXEC;
+		if (!ret)
+			ret = tell_started(run, err);
+		if (!ret)
+			ret = pyi_step_watch(run, err);
+		if (!ret || !pyi_step_drop_image(run, err))
+			return ret;
+		release_guest(run);
+		run->watch = fresh_watch;
+	}
+}
+
 /* Everything up to the guest's end. A negative return has its line in *err. */
 static int run_steps(struct pyi_run *run, struct pyi_err *err)
 {
-	int exec_failed = 0;
 	int ret;
 
 	ret = pyi_step_plan(run, err);
@@ -104,16 +139,9 @@ static int run_steps(struct pyi_run *run, struct pyi_err *err)
 	if (!ret)
 		ret = tell_planned(run, err);
 	if (!ret)
-		ret = pyi_step_groups(run, err);
+		pyi_step_image(run);
 	if (!ret)
-		ret = pyi_step_start(run, &exec_failed, err);
-	if (exec_failed)
-		run->result.exit_code = err->errnum == ENOENT ? PYI_EXIT_NOT_FOUND
-							      : PYI_EXIT_CANNOT_EXEC;
-	if (!ret)
-		ret = tell_started(run, err);
-	if (!ret)
-		ret = pyi_step_watch(run, err);
+		ret = run_guest(run, err);
 	if (!ret)
 		pyi_step_outcome(run);
 	return ret;
@@ -132,10 +160,8 @@ int pyi_run(const struct pyi_run_options *options)
 	}
 	run->options = options;
 	run->start_us = pyi_now_us();
-	run->watch.signal_fd = -1;
-	run->watch.report_fd = -1;
-	run->watch.out_fds[0] = -1;
-	run->watch.out_fds[1] = -1;
+	run->image_fd = -1;
+	run->watch = fresh_watch;
 	run->sandbox = PYI_SANDBOX_INIT;
 	pyi_result_init(&run->result);
 
@@ -160,5 +186,6 @@ int pyi_run(const struct pyi_run_options *options)
 	pyi_result_release(&run->result);
 	pyi_timing_mark(PYI_TIMING_SUPERVISOR, "release");
 	log_timings();
+	pyi_step_image_later(run);
 	return exit_code;
 }

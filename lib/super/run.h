@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "guest/guest.h"
+#include "guest/image.h"
 #include "plan/plan.h"
 #include "policy/policy.h"
 
@@ -62,7 +63,11 @@ struct pyi_run_options {
 	int result_fd;			   /* --result-fd, -1 */
 	const struct pyi_run_hooks *hooks; /* NULL: none */
 	bool dry_run;
-	bool json; /* with --dry-run */
+	bool json;				    /* with --dry-run */
+	bool no_image;				    /* start normally, and make none */
+	const char *preload[PYI_IMAGE_PRELOAD_MAX]; /* --preload: modules of the binary */
+	size_t n_preload;
+	uint64_t image_age_ms; /* --image-age; UINT64_MAX: any */
 
 	enum pyi_guest_kind guest;
 	enum pyi_guest_source source;

@@ -118,6 +118,7 @@ void pyi_step_fill_result(struct pyi_run *run)
 	}
 	if (run->observer)
 		pyi_observer_tell(run->observer, result);
+	result->has_image = run->watch.has_image;
 	result->wall_us = pyi_now_us() - run->start_us;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* From the options to the plan; see steps.h. */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -24,6 +25,29 @@ static void log_plan(const struct pyi_run *run)
 		pyi_log_verbose("%s", run->plan->warnings[i]);
 }
 
+/* As pyi_policy_load; and the guest can write into no image. */
+static int load_policy(struct pyi_run *run, struct pyi_err *err)
+{
+	const struct pyi_run_options *options = run->options;
+	_cleanup_free struct pyi_policy_flag *flags = NULL;
+	char dir[PATH_MAX];
+	int ret;
+
+	ret = pyi_policy_load(options->policy, options->flags, options->n_flags, &run->policy, NULL,
+			      err);
+	if (ret || !pyi_step_must_guard(run->policy, dir, sizeof(dir)))
+		return ret;
+	flags = calloc(options->n_flags + 1, sizeof(*flags));
+	if (!flags)
+		return pyi_err_nomem(err);
+	if (options->n_flags)
+		memcpy(flags, options->flags, options->n_flags * sizeof(*flags));
+	flags[options->n_flags] = (struct pyi_policy_flag){ "deny-write", dir };
+	pyi_policy_free(run->policy);
+	run->policy = NULL;
+	return pyi_policy_load(options->policy, flags, options->n_flags + 1, &run->policy, NULL, err);
+}
+
 int pyi_step_plan(struct pyi_run *run, struct pyi_err *err)
 {
 	const struct pyi_run_options *options = run->options;
@@ -44,8 +68,7 @@ int pyi_step_plan(struct pyi_run *run, struct pyi_err *err)
 	};
 	int ret;
 
-	ret = pyi_policy_load(options->policy, options->flags, options->n_flags, &run->policy, NULL,
-			      err);
+	ret = load_policy(run, err);
 	if (ret)
 		return ret;
 	pyi_step_mark("policy");

@@ -195,7 +195,7 @@ int pyi_step_start(struct pyi_run *run, int *ret_exec_failed, struct pyi_err *er
 	pyi_step_mark("seccomp, spec, pipes");
 	start.spec_fd = spec_fd;
 	start.report_fd = report_end;
-	start.image_fd = -1;
+	start.image_fd = run->image_fd;
 	start.seccomp = is_command && run->plan->use_seccomp ? &run->seccomp : NULL;
 	run->has_terminal = tcgetattr(STDIN_FILENO, &run->terminal) == 0;
 	run->watch.start_us = pyi_now_us();

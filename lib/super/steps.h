@@ -20,6 +20,7 @@
 #include "plan/facts.h"
 #include "plan/grants.h"
 #include "report/result.h"
+#include "super/image_cache.h"
 #include "super/observer.h"
 #include "super/run.h"
 #include "super/source.h"
@@ -39,6 +40,8 @@ struct pyi_run {
 	struct pyi_bpf *bpf;
 	struct pyi_seccomp seccomp;
 	struct pyi_observer *observer; /* NULL without a cgroup */
+	int image_fd;		       /* -1: the guest starts without */
+	bool needs_image;	       /* there was none that would do */
 	struct pyi_watch watch;
 	struct pyi_sandbox sandbox;
 	struct pyi_bpf_event events[PYI_RUN_EVENTS_MAX];
@@ -63,6 +66,20 @@ static inline void pyi_step_mark(const char *stage)
 /* Policy, facts and grants become the plan (step_plan.c). */
 int pyi_step_plan(struct pyi_run *run, struct pyi_err *err);
 int pyi_step_print(struct pyi_run *run, struct pyi_err *err);
+
+/*
+ * The image (step_image.c): the one to start from, if any; whether the guest died of it, and is to be started again
+ * without; and at the very end its making, where one was missed. None of it can make a run fail.
+ */
+void pyi_step_image(struct pyi_run *run);
+bool pyi_step_drop_image(struct pyi_run *run, const struct pyi_err *failure);
+void pyi_step_image_later(const struct pyi_run *run);
+
+/*
+ * Would this policy let a guest write into the directory of images, and so into all guests to come? *ret_dir is what
+ * has to be denied to it. The directory is made, lest the guest does.
+ */
+bool pyi_step_must_guard(const struct pyi_policy *policy, char *ret_dir, size_t size);
 
 /* The cgroup and its BPF rows, then the processes (step_start.c). */
 int pyi_step_groups(struct pyi_run *run, struct pyi_err *err);

@@ -32,6 +32,7 @@
 
 #include "base/err.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/timing.h"
 #include "base/util.h"
 #include "kernel/cgroup.h"
@@ -230,11 +231,14 @@ static void keep_oserror(struct pyi_watch *watch, const struct pyi_report_msg *m
 }
 
 /* The guest can say so again and again: it counts once. */
-static void on_ready(struct pyi_watch *watch)
+static void on_ready(struct pyi_watch *watch, const struct pyi_report_msg *msg)
 {
 	if (watch->is_ready)
 		return;
 	watch->is_ready = true;
+	watch->has_image = msg->flags & PYI_REPORT_IMAGE;
+	if (!watch->has_image && msg->path[0])
+		pyi_log_verbose("the image was not used: %s", msg->path);
 	if (watch->hooks && watch->hooks->ready(watch->hooks->arg, &watch->hook_error) < 0)
 		kill_all(watch);
 }
@@ -261,7 +265,7 @@ static bool on_report(struct pyi_watch *watch)
 		break;
 	case PYI_REPORT_READY:
 		pyi_timing_mark(PYI_TIMING_SUPERVISOR, "guest ready");
-		on_ready(watch);
+		on_ready(watch, &msg);
 		break;
 	case PYI_REPORT_OSERROR:
 		keep_oserror(watch, &msg);
@@ -294,6 +298,7 @@ static void on_signal(struct loop *loop)
 		return;
 	if (info.ssi_signo == SIGTSTP)
 		loop->stop_asked = true;
+	loop->watch->was_signalled = true;
 	if (info.ssi_signo == SIGTERM && info.ssi_code == SI_QUEUE &&
 	    info.ssi_ptr >> 32 == PYI_WATCH_STOP >> 32)
 		on_stop(loop, info.ssi_ptr & UINT32_MAX);

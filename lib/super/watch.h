@@ -51,7 +51,9 @@ struct pyi_watch {
 	enum pyi_reason kill_reason;
 	bool was_stopped;	   /* somebody asked for its end */
 	struct pyi_err hook_error; /* `ready` refused: everything was killed */
+	bool was_signalled;	   /* a signal was forwarded */
 	bool is_ready;		   /* the guest reached the user's code */
+	bool has_image;		   /* from an image */
 	bool has_setup_error;	   /* it said before that why it could not */
 	struct pyi_report_msg setup_error;
 	bool has_uncaught;

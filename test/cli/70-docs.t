@@ -5,6 +5,8 @@
 # Every example of the README and of the manual does what it shows, and the manual names the options there are.
 . "${0%/*}/lib.sh"
 need root python3 native
+. "${0%/*}/image-lib.sh"
+own_images
 
 top=${TESTS%/*}
 for page in "$top/README.md" "$top"/man/*.[1-8]; do
@@ -22,7 +24,7 @@ for page in "$top/README.md" "$top"/man/*.[1-8]; do
 done
 
 # Options: those of --help are those of the page, and the other way round.
-for command in run spawn stop stats wait logs policy doctor help; do
+for command in run spawn stop stats wait logs policy doctor image help; do
 	page=$top/man/pyisolate-$command.1
 	[ -e "$page" ] || { fail "man page of $command"; continue; }
 	"$PYISOLATE" $command --help | grep -oE '^  (-[a-zA-Z], )?( *)?--[a-z-]+' | grep -oE -- '--[a-z-]+' | sort -u >"$T/help"

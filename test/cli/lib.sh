@@ -14,6 +14,7 @@
 #	$TESTS		the directory test/ of the checkout, absolute
 #	$HELPERS	the directory of the static helper programs (build/helper)
 #	$T		a private directory of this file, mode 0700, the working directory; removed at exit
+#	$XDG_CACHE_HOME	where the ordinary user's images are kept; root's are in /var/cache/pyisolate (see private.sh)
 #	$U		the same for the ordinary user (is $T when the test itself runs as an ordinary user)
 #
 #	pyi ARG...	`run "$PYISOLATE" ARG...`
@@ -43,6 +44,8 @@
 set -u
 
 TESTS=$(cd "${0%/*}/.." && pwd)
+# What runs keep on the host is kept in a place of the tests' own.
+[ -n "${PYI_PRIVATE-}" ] || exec sh "$TESTS/private.sh" sh "$0" "$@"
 PYISOLATE=${PYISOLATE:-$TESTS/../build/pyisolate}
 case $PYISOLATE in /*) ;; *) PYISOLATE=$PWD/$PYISOLATE ;; esac
 HELPERS=${PYI_HELPERS:-${PYISOLATE%/*}/helper}
@@ -66,7 +69,11 @@ test_exit() {
 	trap - EXIT
 	eval "$test_at_exit"
 	cd /
-	rm -rf "$test_top"
+	# Not at once where an image is still being made.
+	for test_try in 1 2 3 4 5 6 7 8 9 10; do
+		rm -rf "$test_top" 2>/dev/null && break
+		sleep 0.2
+	done
 	[ -n "$test_done" ] || echo "# ended before done_testing (exit $test_code)"
 	[ "$test_code" = 0 ] && [ "$test_failed" != 0 ] && test_code=1
 	exit "$test_code"
@@ -217,15 +224,26 @@ else
 	U=$T
 fi
 
+case ${PYI_TEST_IMAGES-} in
+none) XDG_CACHE_HOME=/dev/null ;;
+"")
+	XDG_CACHE_HOME=$test_top/images
+	mkdir -m 0700 "$XDG_CACHE_HOME"
+	[ "$U" = "$T" ] || ! test_have_user || chown "$test_user" "$XDG_CACHE_HOME"
+	;;
+*) XDG_CACHE_HOME=$PYI_TEST_IMAGES/user ;;
+esac
+export XDG_CACHE_HOME
+
 as_user() {
 	(
 		cd "$U" || exit 125
 		if [ "$(id -u)" != 0 ]; then
 			set -- env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME="$U" USER="$(id -un)" \
-				LANG=C.UTF-8 "$@"
+				XDG_CACHE_HOME="$XDG_CACHE_HOME" LANG=C.UTF-8 "$@"
 		else
 			set -- env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME="$U" USER="$test_user" \
-				LANG=C.UTF-8 "$@"
+				XDG_CACHE_HOME="$XDG_CACHE_HOME" LANG=C.UTF-8 "$@"
 			if [ -x "$HELPERS/asuser" ]; then
 				set -- "$HELPERS/asuser" "$(id -u $test_user)" "$(id -g $test_user)" "$@"
 			else

@@ -17,7 +17,7 @@ cpython=${PYI_CPYTHON:-$("$top/vendor/cpython.sh" "${RUNTIME:-3.13t}")}
 # Outside, the static interpreter would load the host's name service modules, made for another libc, and crash: as
 # root the configuration that names them is covered, in a mount namespace that goes with us.
 if [ "$(id -u)" = 0 ] && [ -z "${PYI_CONFORMANCE_INNER-}" ]; then
-	exec unshare --mount --propagation private env PYI_CONFORMANCE_INNER=1 sh "$0" "$@"
+	exec sh "$top/test/private.sh" env PYI_CONFORMANCE_INNER=1 sh "$0" "$@"
 fi
 work=$(mktemp -d "${TMPDIR:-/tmp}/pyi-conformance.XXXXXX")
 trap 'rm -rf "$work"' EXIT

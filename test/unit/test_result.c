@@ -29,6 +29,7 @@ static void test_whole_record(void **state)
 	result.generation = 3;
 	memset(result.policy_digest, 'a', 64);
 	result.mode = "hardened";
+	result.has_image = true;
 	result.wall_us = 1234567;
 	result.cpu_us = 1000;
 	result.memory_peak_bytes = 4096;
@@ -44,7 +45,7 @@ static void test_whole_record(void **state)
 		pyi_buf_str(&out),
 		"{\"reason\":\"signal\",\"exit_code\":137,\"signal\":9,\"name\":\"box\",\"generation\":3,"
 		"\"policy\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\","
-		"\"mode\":\"hardened\",\"wall_ms\":1234.567,\"cpu_ms\":1.000,\"memory_peak_bytes\":4096,"
+		"\"mode\":\"hardened\",\"image\":true,\"wall_ms\":1234.567,\"cpu_ms\":1.000,\"memory_peak_bytes\":4096,"
 		"\"output_bytes\":17,\"counters\":{\"denials\":1,\"warnings\":0,\"events_dropped\":2,"
 		"\"net_rx_bytes\":1,\"net_rx_packets\":2,\"net_tx_bytes\":3,\"net_tx_packets\":4,"
 		"\"net_dropped_packets\":5,\"net_delayed_packets\":6},"
@@ -68,9 +69,10 @@ static void test_nothing_known(void **state)
 	result.exit_code = PYI_EXIT_FAILURE;
 	pyi_err_set(&result.error, ENOENT, "cannot open '%s'", "p.yml");
 	pyi_result_print_json(&result, &out);
-	assert_non_null(strstr(pyi_buf_str(&out),
-			       "\"reason\":\"setup\",\"exit_code\":125,\"signal\":null,"
-			       "\"name\":null,\"generation\":0,\"policy\":null,\"mode\":null,"));
+	assert_non_null(strstr(
+		pyi_buf_str(&out),
+		"\"reason\":\"setup\",\"exit_code\":125,\"signal\":null,"
+		"\"name\":null,\"generation\":0,\"policy\":null,\"mode\":null,\"image\":false,"));
 	assert_non_null(strstr(pyi_buf_str(&out), "\"memory_peak_bytes\":null"));
 	assert_non_null(strstr(pyi_buf_str(&out), "\"denials\":[],\"denials_total\":0"));
 	assert_non_null(strstr(pyi_buf_str(&out), "\"error\":\"cannot open 'p.yml'\"}\n"));
