@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What bench.sh measures: each figure beside its reference, in the same run, in turn. Prints tables, writes JSON.
 
-    bench.py BIN HELPER OUTSIDE OUT.json [GIL_BIN GIL_OUTSIDE]
+    bench.py BIN HELPERS OUTSIDE OUT.json [GIL_BIN GIL_OUTSIDE]
 
-OUTSIDE is the interpreter of BIN as a program of its own.
+HELPERS is the directory of the helper programs, OUTSIDE is the interpreter of BIN as a program of its own.
 """
 
 import json
@@ -12,6 +12,9 @@ import os
 import shutil
 import subprocess
 import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import starts  # noqa: E402
 
 ROUNDS = int(os.environ.get("PYI_BENCH_ROUNDS", "200"))
 COMPUTE_ROUNDS = int(os.environ.get("PYI_BENCH_COMPUTE_ROUNDS", "7"))
@@ -61,8 +64,67 @@ def geometric_mean(values):
     return math.exp(sum(map(math.log, values)) / len(values))
 
 
+def start_stages(binary, result):
+    """Where the time of a start goes."""
+    clock = "print(__import__('time').clock_gettime_ns(1))"
+    got, first = starts.stages(binary, ["-c", clock])
+    command, _ = starts.stages(binary, ["--", "/bin/true"])
+    rows = [(stage, *("%.0f" % us for us in got.get(stage, (math.nan,) * 2)),
+             *("%.0f" % us for us in command.get(stage, (math.nan,) * 2))) for stage in {**got, **command}]
+    table("stages of run -c CODE and of run -- /bin/true, us (%d runs)" % starts.STAGE_ROUNDS,
+          ("", "min", "median", "min", "median"), rows)
+    result["stages"] = {"python": got, "command": command}
+    return min(first) / 1e3
+
+
+def targets(binary, helpers, result, python, bwrap):
+    """The figures that have a target, each with it."""
+    commands = {"run": [binary, "run", "-c", "pass"], "run, imports": [binary, "run", "-c", starts.IMPORTS]}
+    if " --no-image" in subprocess.run([binary, "run", "--help"], capture_output=True, text=True).stdout:
+        commands["run --no-image"] = [binary, "run", "--no-image", "-c", "pass"]
+    if python:
+        commands["python3"] = [python, "-I", "-c", "pass"]
+        commands["python3, imports"] = [python, "-I", "-c", starts.IMPORTS]
+    if bwrap:
+        commands["bwrap /bin/true"] = [bwrap, "--unshare-all", "--ro-bind", "/", "/", "/bin/true"]
+    got = processes(os.path.join(helpers, "bench"), "the light start; ratio to run", commands, "run")
+    rows = []
+
+    def figure(name, value, unit, target, is_least=False):
+        good = value >= target if is_least else value <= target
+        rows.append((name, "%.3g" % value, unit, "%s %g" % (">=" if is_least else "<=", target), "yes" if good else "no"))
+        result.setdefault("targets", {})[name] = {"value": value, "unit": unit, "target": target, "reached": good}
+
+    def ratio(name, a, b, target):
+        if a in got and b in got:
+            figure(name, got[a]["median_us"] / got[b]["median_us"], "medians", target)
+
+    ratio("run -c pass / python3 -I -c pass", "run", "python3", 0.15)
+    ratio("run -c pass / bwrap /bin/true", "run", "bwrap /bin/true", 0.5)
+    ratio("run / python3 -I, with six imports", "run, imports", "python3, imports", 0.10)
+    figure("clone3 to the first bytecode, least", start_stages(binary, result), "ms", 0.7)
+    one, many = starts.idle(binary, 1), starts.idle(binary, starts.IDLE)
+    figure("private memory of an idle guest", one["guest"]["Private_Dirty"], "KiB", 512)
+    figure("private memory of its supervisor", one["supervisor"]["Private_Dirty"], "KiB", 512)
+    figure("%d idle at once, PSS of each" % starts.IDLE, sum(who["Pss"] for who in many.values()) / 1024, "MiB", 1.5)
+    rates = {name: starts.rate(os.path.join(helpers, "rate"), starts.SECONDS, 2, commands[name])
+             for name in ("run", "bwrap /bin/true") if name in commands}
+    figure("starts a second, two workers, %d s" % starts.SECONDS, rates["run"][0], "/s", 500, True)
+    result.update(light=got, idle={"one": one, "many": many}, rate=rates)
+    table("targets of the light start", ("", "is", "unit", "target", "reached"), rows)
+    table("starts a second (%d s)" % starts.SECONDS, ("", "/s", "CPU us"),
+          [(name, "%.0f" % per, "%.0f" % cpu) for name, (per, cpu) in rates.items()])
+    table("memory of an idle sandbox, KiB", ("", "private dirty", "PSS", "PSS of %d" % starts.IDLE),
+          [(who, "%.0f" % one[who]["Private_Dirty"], "%.0f" % one[who]["Pss"], "%.0f" % many[who]["Pss"]) for who in one])
+    first = starts.first_run(binary)
+    if first:
+        result["first_run_ms"] = first
+        print("\nwith an empty cache the first run takes %.1f ms, a later one %.1f ms" % first)
+
+
 def main():
-    binary, helper, outside, out = sys.argv[1:5]
+    binary, helpers, outside, out = sys.argv[1:5]
+    helper = os.path.join(helpers, "bench")
     gil = sys.argv[5:7]
     path_python = shutil.which("python3", path=os.environ["HOST_PATH"])
     if path_python:  # a shim's own start-up must not count
@@ -77,16 +139,16 @@ def main():
     bwrap = shutil.which("bwrap")
     result = {}
 
-    starts = {"pyisolate run -c pass": [binary, "run", "-c", "pass"]}
+    whole = {"pyisolate run -c pass": [binary, "run", "-c", "pass"]}
     if gil:
-        starts["pyisolate run -c pass (3.13)"] = [gil[0], "run", "-c", "pass"]
+        whole["pyisolate run -c pass (3.13)"] = [gil[0], "run", "-c", "pass"]
     for name, python in hosts.items():
-        starts[name + " -I -c pass"] = [python, "-I", "-c", "pass"]
+        whole[name + " -I -c pass"] = [python, "-I", "-c", "pass"]
         if bwrap:
-            starts["bwrap + " + name] = [bwrap, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev",
+            whole["bwrap + " + name] = [bwrap, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev",
                                          "/dev", python, "-I", "-c", "pass"]
-    reference = next((n for n in starts if n.startswith("python3")), next(iter(starts)))
-    result["start"] = processes(helper, "Python, whole process; ratio to " + reference, starts, reference)
+    reference = next((n for n in whole if n.startswith("python3")), next(iter(whole)))
+    result["start"] = processes(helper, "Python, whole process; ratio to " + reference, whole, reference)
 
     commands = {"pyisolate run -- /bin/true": [binary, "run", "--", "/bin/true"], "/bin/true": ["/bin/true"]}
     if bwrap:
@@ -94,6 +156,8 @@ def main():
                                                                   "/bin/true"]
     reference = next((n for n in commands if n.startswith("bwrap")), "/bin/true")
     result["command"] = processes(helper, "a command, whole process; ratio to " + reference, commands, reference)
+
+    targets(binary, helpers, result, next(iter(hosts.values()), None), bwrap)
 
     script = os.path.join(HERE, "compute.py")
     interpreters = {"3.13t inside": [binary, "run", "--cwd", "/tmp", script],

@@ -2,16 +2,17 @@
 # SPDX-License-Identifier: MIT
 #
 # bench.sh BIN: each figure beside its reference, measured in the same run, in turn; tables on stdout, JSON in
-# build/bench.json. Wall times swing on a shared machine: read the minima and the ratios. PYI_BENCH_ROUNDS (200) and
-# PYI_BENCH_COMPUTE_ROUNDS (7) say how often. If the other runtime has been built (make RUNTIME=3.13), it stands beside.
+# build/bench.json. Wall times swing on a shared machine: read the minima and the ratios. How often, how many and how
+# long: PYI_BENCH_ROUNDS (200), PYI_BENCH_COMPUTE_ROUNDS (7), PYI_BENCH_STAGE_ROUNDS (100), PYI_BENCH_IDLE (200
+# sandboxes), PYI_BENCH_SECONDS (30). If the other runtime has been built (make RUNTIME=3.13), it stands beside.
 set -eu
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
 . "$top/vendor/lib.sh"
 bin=$1
 case $bin in /*) ;; *) bin=$PWD/$bin ;; esac
-helper=${bin%/*}/helper/bench
-[ -x "$helper" ] || die "there is no $helper: run make first"
+helpers=${bin%/*}/helper
+[ -x "$helpers/bench" ] || die "there is no $helpers/bench: run make first"
 if [ "$(id -u)" = 0 ]; then
 	install_on_host bubblewrap
 fi
@@ -29,7 +30,7 @@ installed() {
 }
 cpython=$("$top/vendor/cpython.sh" 3.13t)
 outside=$(installed "$cpython" free)
-set -- "$bin" "$helper" "$outside" "$top/build/bench.json"
+set -- "$bin" "$helpers" "$outside" "$top/build/bench.json"
 if [ -x "$top/build/3.13/pyisolate" ] && [ "$bin" != "$top/build/3.13/pyisolate" ]; then
 	set -- "$@" "$top/build/3.13/pyisolate" "$(installed "$("$top/vendor/cpython.sh" 3.13)" gil)"
 fi
