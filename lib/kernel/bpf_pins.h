@@ -39,7 +39,7 @@ struct pyi_bpf_maps {
 	int stats;
 	int net_rows;
 	int net_use; /* opened when it is first needed */
-	int bodies; /* these where the LSM programs are loaded, else -1 */
+	int bodies;  /* these where the LSM programs are loaded, else -1 */
 	int arena;
 	int event_paths;
 	int lsm_errnum; /* why they are not, 0 when they are */

@@ -104,6 +104,12 @@ int pyi_image_place_find(const struct pyi_image_wish *wish, struct pyi_image_pla
 	return ret;
 }
 
+/* Whatever the umask takes away. 0 or -1, also when it is there already. */
+static int make_private_dir(const char *dir)
+{
+	return mkdir(dir, 0700) < 0 ? -1 : chmod(dir, 0700);
+}
+
 /* The directory's parent, for users who have no ~/.cache yet. What is there already is left as it is. */
 static void make_parent(const char *dir)
 {
@@ -114,7 +120,7 @@ static void make_parent(const char *dir)
 	slash = strrchr(parent, '/');
 	if (slash && slash != parent) {
 		*slash = '\0';
-		(void)mkdir(parent, 0700);
+		(void)make_private_dir(parent);
 	}
 }
 
@@ -125,7 +131,7 @@ int pyi_image_dir_open(const char *dir, bool create, int *ret_fd, struct pyi_err
 
 	if (create) {
 		make_parent(dir);
-		if ((PYI_FAULT(951, EROFS) || mkdir(dir, 0700) < 0) && errno != EEXIST)
+		if ((PYI_FAULT(951, EROFS) || make_private_dir(dir) < 0) && errno != EEXIST)
 			return pyi_err_sys(err, errno, "cannot make the directory '%s'", dir);
 	}
 	fd = PYI_FAULT(952, EMFILE)

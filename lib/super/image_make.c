@@ -60,6 +60,7 @@ static int lock_dir(int dir_fd, const char *dir, bool wait, int *ret_fd, struct 
 				    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 		if (fd < 0)
 			return pyi_err_sys(err, errno, "cannot open '%s/" PYI_IMAGE_LOCK "'", dir);
+		(void)fchmod(fd, 0600); /* the umask may have taken some of it */
 		while (PYI_FAULT(961, ENOLCK) || flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0) {
 			if (errno == EWOULDBLOCK)
 				return pyi_err_set(err, EAGAIN,
@@ -106,7 +107,7 @@ static void write_note(const struct attempt *attempt, const char *text)
 
 	(void)unlinkat(attempt->dir_fd, attempt->failed, 0);
 	fd = openat(attempt->dir_fd, attempt->failed, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd >= 0)
+	if (fd >= 0 && fchmod(fd, 0600) == 0)
 		(void)pyi_write_all(fd, text, strlen(text));
 }
 
@@ -214,7 +215,7 @@ static int build(const struct attempt *attempt, struct pyi_err *err)
 	if (!PYI_FAULT(962, ENOSPC))
 		fd = openat(attempt->dir_fd, PYI_IMAGE_NEW,
 			    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0 || PYI_FAULT(963, EPERM) || fchmod(fd, 0600) < 0) /* the umask may have taken some of it */
+	if (fd < 0 || PYI_FAULT(963, EPERM) || fchmod(fd, 0600) < 0)
 		return pyi_err_sys(err, errno, "cannot make '%s/" PYI_IMAGE_NEW "'", dir);
 	if (PYI_FAULT(964, ENOSPC))
 		ret = pyi_err_sys(err, errno, "cannot write '%s/" PYI_IMAGE_NEW "'", dir);

@@ -25,6 +25,7 @@ start() {
 	rm -f start.json
 	run "$PYISOLATE" run -v --result start.json "$@" -c "$start_code"
 	image=$(member start.json image)
+	err=$(grep image "$ERR") # -v says more, where a host lacks something
 }
 
 flip() {
