@@ -25,15 +25,18 @@ static __noinline int decide(const struct target *to)
 {
 	const struct pyi_abi_net_range *range = 0;
 	struct subject who;
+	__u8 contract;
 
 	if (!to)
 		return DENY;
 	if (find_subject(&who))
 		range = find_range(&who, to);
-	if (range && !range->is_warn)
+	contract = ask_contracts(&who, to, range != 0);
+	if (range && !range->is_warn && !contract)
 		return ALLOW;
-	record_target(who.cgroup, to, range != 0, range ? range->rule : PYI_EVENT_NO_RULE);
-	return range ? ALLOW : DENY;
+	record_target(who.cgroup, to, range && !contract, range ? range->rule : PYI_EVENT_NO_RULE,
+		      contract);
+	return range && !contract ? ALLOW : DENY;
 }
 
 /* Bit of pyi_abi_net_range.uses, 0 for a socket that is neither. MPTCP and SCTP never get here: see on_socket. */
@@ -46,13 +49,14 @@ static __always_inline __u8 use_of(const struct bpf_sock_addr *ctx, __u8 tcp, __
 	return 0;
 }
 
-static __always_inline int check4(const struct bpf_sock_addr *ctx, __u8 tcp, __u8 udp)
+static __always_inline int check4(const struct bpf_sock_addr *ctx, __u8 tcp, __u8 udp, __u8 ev)
 {
 	struct target to = {
 		.addr = { 0, 0, bpf_htonl(0xffff), ctx->user_ip4 },
 		.port = bpf_ntohs((__u16)ctx->user_port),
 		.use = use_of(ctx, tcp, udp),
 		.family = AF_INET,
+		.event = ev,
 	};
 
 	/* Connecting to 0.0.0.0 reaches this host. */
@@ -61,13 +65,14 @@ static __always_inline int check4(const struct bpf_sock_addr *ctx, __u8 tcp, __u
 	return decide(&to);
 }
 
-static __always_inline int check6(const struct bpf_sock_addr *ctx, __u8 tcp, __u8 udp)
+static __always_inline int check6(const struct bpf_sock_addr *ctx, __u8 tcp, __u8 udp, __u8 ev)
 {
 	struct target to = {
 		.addr = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] },
 		.port = bpf_ntohs((__u16)ctx->user_port),
 		.use = use_of(ctx, tcp, udp),
 		.family = AF_INET6,
+		.event = ev,
 	};
 
 	if (to.addr[0] | to.addr[1] || to.addr[3] || tcp != PYI_USE_CONNECT_TCP)
@@ -80,8 +85,10 @@ static __always_inline int check6(const struct bpf_sock_addr *ctx, __u8 tcp, __u
 		return decide(&to);
 	/* "::" is ::1, or 127.0.0.1 for a socket that is bound to an IPv4 address: it must be allowed either way. */
 	to.addr[3] = bpf_htonl(1);
+	to.is_part = 1;
 	if (decide(&to) == DENY)
 		return DENY;
+	to.is_part = 0;
 	to.addr[2] = bpf_htonl(0xffff);
 	to.addr[3] = bpf_htonl(LOOPBACK4);
 	return decide(&to);
@@ -90,37 +97,37 @@ static __always_inline int check6(const struct bpf_sock_addr *ctx, __u8 tcp, __u
 SEC("cgroup/connect4")
 int on_connect4(struct bpf_sock_addr *ctx)
 {
-	return check4(ctx, PYI_USE_CONNECT_TCP, PYI_USE_CONNECT_UDP);
+	return check4(ctx, PYI_USE_CONNECT_TCP, PYI_USE_CONNECT_UDP, PYI_EV_CONNECT);
 }
 
 SEC("cgroup/connect6")
 int on_connect6(struct bpf_sock_addr *ctx)
 {
-	return check6(ctx, PYI_USE_CONNECT_TCP, PYI_USE_CONNECT_UDP);
+	return check6(ctx, PYI_USE_CONNECT_TCP, PYI_USE_CONNECT_UDP, PYI_EV_CONNECT);
 }
 
 SEC("cgroup/sendmsg4")
 int on_sendmsg4(struct bpf_sock_addr *ctx)
 {
-	return check4(ctx, PYI_USE_CONNECT_TCP, PYI_USE_CONNECT_UDP);
+	return check4(ctx, PYI_USE_CONNECT_TCP, PYI_USE_CONNECT_UDP, PYI_EV_SEND);
 }
 
 SEC("cgroup/sendmsg6")
 int on_sendmsg6(struct bpf_sock_addr *ctx)
 {
-	return check6(ctx, PYI_USE_CONNECT_TCP, PYI_USE_CONNECT_UDP);
+	return check6(ctx, PYI_USE_CONNECT_TCP, PYI_USE_CONNECT_UDP, PYI_EV_SEND);
 }
 
 SEC("cgroup/bind4")
 int on_bind4(struct bpf_sock_addr *ctx)
 {
-	return check4(ctx, PYI_USE_BIND_TCP, PYI_USE_BIND_UDP);
+	return check4(ctx, PYI_USE_BIND_TCP, PYI_USE_BIND_UDP, PYI_EV_BIND);
 }
 
 SEC("cgroup/bind6")
 int on_bind6(struct bpf_sock_addr *ctx)
 {
-	return check6(ctx, PYI_USE_BIND_TCP, PYI_USE_BIND_UDP);
+	return check6(ctx, PYI_USE_BIND_TCP, PYI_USE_BIND_UDP, PYI_EV_BIND);
 }
 
 SEC("cgroup/sock_create")
@@ -129,12 +136,15 @@ int on_socket(struct bpf_sock *ctx)
 	struct pyi_abi_event event = { .op = PYI_EVENT_SOCKET };
 	__u32 type = ctx->type, protocol = ctx->protocol, flag = 0;
 	struct subject who;
+	int is_allowed;
 
 	if (type == SOCK_STREAM && protocol == IPPROTO_TCP)
 		flag = PYI_ASSIGN_TCP;
 	else if (type == SOCK_DGRAM && protocol == IPPROTO_UDP)
 		flag = PYI_ASSIGN_UDP;
-	if (find_subject(&who) && who.flags & flag)
+	is_allowed = find_subject(&who) && who.flags & flag;
+	event.contract = ask_about_socket(&who, is_allowed);
+	if (is_allowed && !event.contract)
 		return ALLOW;
 	event.family = (__u8)ctx->family;
 	event.proto = flag == PYI_ASSIGN_TCP ? 1 : flag == PYI_ASSIGN_UDP ? 2 : 0;

@@ -13,6 +13,7 @@
 #ifndef PYI_CONTRACT_ABI_H
 #define PYI_CONTRACT_ABI_H
 
+#include <linux/bpf.h>
 #include <linux/types.h>
 
 /* What can happen: bit numbers, and at the same time the places of the counters in `values`. */
@@ -42,7 +43,7 @@ enum {
 #define PYI_EV_DENIALS \
 	(PYI_EV_BIT(PYI_EV_NET_DENIED) | PYI_EV_BIT(PYI_EV_FS_DENIED) | PYI_EV_BIT(PYI_EV_EXEC_DENIED))
 /* What the programs report. A contract that speaks of anything else is refused. */
-#define PYI_EV_COUNTED 0u
+#define PYI_EV_COUNTED PYI_EV_NET_ALL
 
 /* Further places in `values`. */
 enum {
@@ -57,6 +58,7 @@ enum {
 	PYI_CONTRACT_SLOTS = 16, /* counters with a pattern */
 	PYI_CONTRACT_NETS = 16,	 /* their addresses and prefixes */
 	PYI_CONTRACT_BROKEN = 0xff,
+	PYI_CONTRACT_LOST = 0xff, /* instead of a contract: the rows that should be there are not */
 };
 
 /* What is larger counts as this; the compiler sees to it that no sum of such values leaves 63 bits. */
@@ -98,43 +100,70 @@ struct pyi_abi_contract_code {
 	struct pyi_abi_contract_net nets[PYI_CONTRACT_NETS];
 };
 
-/* The contract that does not hold with these values, or -1. */
-static inline __attribute__((always_inline)) int pyi_contract_eval(const struct pyi_abi_contract_code *code,
-								   const __s64 *values, __u32 events)
-{
-	__u32 next = 0;
-	__s64 sum = 0;
+/*
+ * Where the evaluator keeps what changes from one operation to the next. In memory, and volatile, so that the kernel's
+ * verifier knows nothing of it: in registers it would follow each value they can have through all that is left.
+ */
+struct pyi_abi_contract_scratch {
+	__s64 sum;
+	__u32 next;
+	__u32 slots; /* the patterns that match, a bit each */
+};
 
+/*
+ * contract_state: HASH, v2 cgroup id → what is counted for the contracts of a sandbox. Under its lock an event is
+ * counted, judged, and taken back when it is denied: so of any number of threads exactly as many get through as a
+ * contract lets, and none is denied for what another one was about to do.
+ */
+struct pyi_abi_contract_state {
+	struct bpf_spin_lock lock;
+	__u32 broken_by; /* 1 + the first contract that was broken; 0: none */
+	__u64 broken;	 /* how often */
+	__u64 start_ns;	 /* of CLOCK_MONOTONIC */
+	struct pyi_abi_contract_scratch scratch;
+	__s64 values[PYI_VALUES];
+};
+
+/* The contract that does not hold with these values, or -1. */
+static inline __attribute__((always_inline)) int pyi_contract_eval(
+	const struct pyi_abi_contract_code *code, const __s64 *values, __u32 events,
+	volatile struct pyi_abi_contract_scratch *s)
+{
+	s->sum = 0;
+	s->next = 0;
 #ifdef __bpf__
 #pragma clang loop unroll(disable)
 #endif
 	for (__u32 i = 0; i < PYI_CONTRACT_OPS; i++) {
 		const struct pyi_abi_contract_op *op = &code->ops[i];
-		__s64 value;
+		__s64 value, sum;
+		__u32 next;
 		int holds;
 
 		if (i >= code->n_ops)
 			break;
-		if (i < next || !(op->events & events))
+		if (i < s->next || !(op->events & events))
 			continue;
 		value = values[op->field & (PYI_VALUES - 1)];
 		if (value > PYI_CONTRACT_VALUE_MAX)
 			value = PYI_CONTRACT_VALUE_MAX;
-		sum += value * op->coef;
+		sum = s->sum + value * op->coef;
+		s->sum = op->rel == PYI_REL_NONE ? sum : 0;
 		if (op->rel == PYI_REL_NONE)
 			continue;
 		holds = op->rel == PYI_REL_LE	? sum <= op->constant
 			: op->rel == PYI_REL_GE ? sum >= op->constant
 			: op->rel == PYI_REL_EQ ? sum == op->constant
 						: sum != op->constant;
-		sum = 0;
 		next = holds ? op->on_true : op->on_false;
 		if (next == PYI_CONTRACT_BROKEN)
 			return op->contract;
+		s->next = next;
 	}
 	return -1;
 }
 
+_Static_assert(sizeof(struct pyi_abi_contract_state) == 40 + 8 * PYI_VALUES, "contract state");
 _Static_assert(sizeof(struct pyi_abi_contract_op) == 24, "contract operation");
 _Static_assert(sizeof(struct pyi_abi_contract_net) == 40, "contract prefix");
 _Static_assert(sizeof(struct pyi_abi_contract_code) ==

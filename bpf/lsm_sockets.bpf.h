@@ -11,14 +11,17 @@
 #define AF_UNSPEC 0
 #define AF_UNIX	  1
 
-static __noinline int refuse_socket(__u64 cgroup, __u8 family, __u16 type, __u16 protocol)
+static __noinline int refuse_socket(const struct subject *who, __u8 family, __u16 type, __u16 protocol)
 {
 	struct pyi_abi_event event = {
 		.op = PYI_EVENT_SOCKET, .family = family, .port = type, .rule = protocol
 	};
 
+	if (!who)
+		return deny();
+	event.contract = ask_about_socket(who, 0);
 	event.pid = current_pid();
-	record(cgroup, &event);
+	record(who->cgroup, &event);
 	return deny();
 }
 
@@ -42,7 +45,7 @@ int BPF_PROG(on_socket_create, int family, int type, int protocol, int kern)
 	}
 	if (entry == JUDGE && who.flags & flag)
 		return 0;
-	return refuse_socket(who.cgroup, (__u8)family, (__u16)type, (__u16)protocol);
+	return refuse_socket(&who, (__u8)family, (__u16)type, (__u16)protocol);
 }
 
 static __noinline int is_allowed(const struct subject *who, const struct target *to)
@@ -51,7 +54,7 @@ static __noinline int is_allowed(const struct subject *who, const struct target 
 		return 0;
 	if (find_range(who, to))
 		return 1;
-	record_target(who->cgroup, to, 0, PYI_EVENT_NO_RULE);
+	record_target(who->cgroup, to, 0, PYI_EVENT_NO_RULE, ask_contracts(who, to, 0));
 	return 0;
 }
 
@@ -88,11 +91,11 @@ static __always_inline int check_address(struct socket *sock, const void *addres
 	if (entry == PASS)
 		return 0;
 	if (!sock || !sk || !address)
-		return refuse_socket(who.cgroup, AF_UNSPEC, 0, 0);
+		return refuse_socket(&who, AF_UNSPEC, 0, 0);
 	bpf_probe_read_kernel(&family, sizeof(family), address);
 	sock_family = sk->__sk_common.skc_family;
 	if (entry == REFUSE || (sock_family != AF_INET && sock_family != AF_INET6))
-		return refuse_socket(who.cgroup, (__u8)sock_family, (__u16)sock->type, 0);
+		return refuse_socket(&who, (__u8)sock_family, (__u16)sock->type, 0);
 	to.use = sock->type == SOCK_STREAM && sk->sk_protocol == IPPROTO_TCP  ? tcp
 		 : sock->type == SOCK_DGRAM && sk->sk_protocol == IPPROTO_UDP ? udp
 									      : 0;

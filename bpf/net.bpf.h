@@ -5,6 +5,7 @@
 
 #include <bpf/bpf_endian.h>
 
+#include "contract.bpf.h"
 #include "subject.bpf.h"
 
 #define AF_INET	    2
@@ -31,6 +32,8 @@ struct target {
 	__u16 port;    /* host order */
 	__u8 use;
 	__u8 family;
+	__u8 event;   /* PYI_EV_* */
+	__u8 is_part; /* there is another question about the same call: contracts wait for that */
 };
 
 /* The range that allows it, or NULL. */
@@ -56,14 +59,45 @@ static __always_inline const struct pyi_abi_net_range *find_range(const struct s
 	return 0;
 }
 
-static __always_inline void record_target(__u64 cgroup, const struct target *to, int is_warning,
-					  __u16 rule)
+static __always_inline __u8 proto_of(const struct target *to)
 {
-	struct pyi_abi_event event = {};
+	return to->use & (PYI_USE_CONNECT_TCP | PYI_USE_BIND_TCP) ? 1 : 2;
+}
+
+/* After the rules: what the contracts say of it. 0, or as contract_judge(). */
+static __always_inline __u8 ask_contracts(const struct subject *who, const struct target *to,
+					  int is_allowed)
+{
+	struct contract_event e = { .cgroup = who->cgroup, .body = who->body };
+
+	if (!(who->flags & PYI_ASSIGN_CONTRACTS) || (is_allowed && to->is_part))
+		return 0;
+	e.events = is_allowed ? PYI_EV_BIT(to->event) : PYI_EV_BIT(PYI_EV_NET_DENIED);
+	e.protos = proto_of(to);
+	e.port = to->port;
+	__builtin_memcpy(e.addr, to->addr, sizeof(e.addr));
+	return (__u8)contract_judge(&e);
+}
+
+/* The same of a socket that is made, which has no address. */
+static __always_inline __u8 ask_about_socket(const struct subject *who, int is_allowed)
+{
+	struct contract_event e = { .cgroup = who->cgroup, .body = who->body };
+
+	if (!(who->flags & PYI_ASSIGN_CONTRACTS))
+		return 0;
+	e.events = PYI_EV_BIT(is_allowed ? PYI_EV_SOCKET : PYI_EV_NET_DENIED);
+	return (__u8)contract_judge(&e);
+}
+
+static __always_inline void record_target(__u64 cgroup, const struct target *to, int is_warning,
+					  __u16 rule, __u8 contract)
+{
+	struct pyi_abi_event event = { .contract = contract };
 
 	event.op = to->use & (PYI_USE_CONNECT_TCP | PYI_USE_CONNECT_UDP) ? PYI_EVENT_CONNECT
 									 : PYI_EVENT_BIND;
-	event.proto = to->use & (PYI_USE_CONNECT_TCP | PYI_USE_BIND_TCP) ? 1 : 2;
+	event.proto = proto_of(to);
 	event.is_warning = (__u8)is_warning;
 	event.family = to->family;
 	event.port = to->port;

@@ -9,6 +9,8 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
+#include "contract_abi.h"
+
 #define PYI_ABI 1
 
 /*
@@ -22,6 +24,7 @@ enum {
 	PYI_ASSIGN_ARMED = 1 << 3, /* the LSM programs judge it; until then its tree is being made */
 	PYI_ASSIGN_WX = 1 << 4,	   /* no memory that is written and executed */
 	PYI_ASSIGN_SELF = 1 << 5,  /* what it executes first is our own binary */
+	PYI_ASSIGN_CONTRACTS = 1 << 8, /* contract_code has its body, contract_state its cgroup */
 };
 
 /*
@@ -169,8 +172,9 @@ struct pyi_abi_event {
 	__u8 family;
 	__u16 port; /* host order */
 	__u16 rule;
-	__s32 pid; /* in the first pid namespace */
-	__u32 zero;
+	__s32 pid;     /* in the first pid namespace */
+	__u8 contract; /* 1 + the one that was broken, PYI_CONTRACT_LOST; 0: none */
+	__u8 zero[3];
 	__u8 addr[16];
 };
 

@@ -112,6 +112,7 @@ static __noinline long record(__u64 cgroup, const struct pyi_abi_event *from)
 	to->port = from->port;
 	to->rule = from->rule;
 	to->pid = from->pid;
+	to->contract = from->contract;
 	__builtin_memcpy(to->addr, from->addr, sizeof(to->addr));
 	/* Last: a reader takes an event whose op is not 0 for written. */
 	*(volatile __u8 *)&to->op = from->op;

@@ -24,6 +24,8 @@
 static_assert((int)PYI_ABI_RANGES == (int)PYI_NET_RANGES_MAX, "ranges of a row");
 static_assert((int)PYI_ABI_EVENTS == (int)PYI_BPF_EVENTS_MAX, "events kept");
 static_assert((int)PYI_EVENT_NO_RULE == (int)PYI_BPF_NO_RULE, "no rule");
+static_assert((int)PYI_EV_MAX == (int)PYI_BPF_COUNTERS, "counters");
+static_assert((int)PYI_CONTRACT_LOST == (int)PYI_BPF_CONTRACT_LOST, "contract");
 static_assert((int)PYI_EVENT_CONNECT == (int)PYI_NET_CONNECT && (int)PYI_EVENT_BIND == (int)PYI_NET_BIND,
 	      "operations");
 static_assert((int)PYI_EVENT_SOCKET == (int)PYI_BPF_SOCKET && (int)PYI_EVENT_DEVICE == (int)PYI_BPF_DEVICE,
@@ -161,7 +163,8 @@ static int complete(struct pyi_bpf *bpf, struct pyi_abi_assignment *assignment,
 	int ret = 0;
 
 	assignment->flags = PYI_ASSIGN_READY | (plan->net_tcp ? PYI_ASSIGN_TCP : 0) |
-			    (plan->net_udp ? PYI_ASSIGN_UDP : 0);
+			    (plan->net_udp ? PYI_ASSIGN_UDP : 0) |
+			    (plan->contracts ? PYI_ASSIGN_CONTRACTS : 0);
 	if (plan->use_bpf_lsm) {
 		if (bpf->maps.lsm_errnum)
 			return pyi_err_set(
@@ -208,6 +211,8 @@ int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_pla
 	}
 	if (ret == 0)
 		ret = put_rows(bpf, cgroup_id, plan, err);
+	if (ret == 0 && plan->contracts)
+		ret = pyi_bpf_contract_put(&bpf->maps, cgroup_id, cgroup_id, plan, err);
 	if (ret == 0)
 		ret = complete(bpf, &assignment, plan, err);
 	if (ret < 0)
@@ -304,6 +309,8 @@ void pyi_bpf_unassign(struct pyi_bpf *bpf, uint64_t cgroup_id)
 		if (!(assignment.flags & PYI_ASSIGN_READY) ||
 		    assignment.flags & (PYI_ASSIGN_TCP | PYI_ASSIGN_UDP))
 			pyi_bpf_net_end(&bpf->maps, cgroup_id);
+		if (!(assignment.flags & PYI_ASSIGN_READY) || assignment.flags & PYI_ASSIGN_CONTRACTS)
+			pyi_bpf_contract_delete(&bpf->maps, cgroup_id, body);
 		bpf_map_delete_elem(bpf->maps.assignments, &cgroup_id);
 	}
 	delete_stats(bpf, cgroup_id);
@@ -371,6 +378,7 @@ int pyi_bpf_events(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_event
 			.port = from->port,
 			.rule = from->rule,
 			.pid = from->pid,
+			.contract = from->contract,
 		};
 		memcpy(events[n].addr, from->addr, sizeof(events[n].addr));
 		if (from->op == PYI_EVENT_PATH)
@@ -384,6 +392,11 @@ int pyi_bpf_events(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_event
 int pyi_bpf_net(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_net *ret_net)
 {
 	return pyi_bpf_net_get(&bpf->maps, cgroup_id, ret_net);
+}
+
+int pyi_bpf_contracts(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_contracts *ret_contracts)
+{
+	return pyi_bpf_contract_get(&bpf->maps, cgroup_id, ret_contracts);
 }
 
 /* The keys of a map whose cgroups are gone. */
@@ -411,6 +424,8 @@ int pyi_bpf_sweep(struct pyi_bpf *bpf)
 	n = removed = find_dead(bpf, bpf->maps.assignments, ids, AT_ONCE);
 	if (n)
 		delete_rows(bpf, ids, n);
+	for (size_t i = 0; i < n; i++)
+		pyi_bpf_contract_delete(&bpf->maps, ids[i], ids[i]);
 	/* Assignments last: should we die, they still lead to the rows. */
 	for (size_t i = 0; i < n; i++)
 		pyi_bpf_net_end(&bpf->maps, ids[i]);

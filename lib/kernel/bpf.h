@@ -53,7 +53,12 @@ enum pyi_bpf_op {
 const char *pyi_bpf_hook_name(unsigned int hook);
 const char *pyi_bpf_surface_name(unsigned int surface);
 
-enum { PYI_BPF_EVENTS_MAX = 100, PYI_BPF_NO_RULE = 0xffff, PYI_BPF_PATH_MAX = 1024 };
+enum {
+	PYI_BPF_EVENTS_MAX = 100,
+	PYI_BPF_NO_RULE = 0xffff,
+	PYI_BPF_PATH_MAX = 1024,
+	PYI_BPF_CONTRACT_LOST = 0xff
+};
 
 /* A denied (or warned) action of this cgroup, as the programs saw it. */
 struct pyi_bpf_event {
@@ -64,6 +69,7 @@ struct pyi_bpf_event {
 	uint16_t port; /* of a refused socket: its type; of a path, or KERNEL: the errno it got */
 	uint16_t rule; /* index into policy->net (of a warning) or policy->fs; PYI_BPF_NO_RULE */
 	int32_t pid;   /* on the host */
+	uint8_t contract;	     /* 1 + index of the contract that was broken; 0: none */
 	uint8_t addr[16];	     /* IPv4 as ::ffff:a.b.c.d */
 	char path[PYI_BPF_PATH_MAX]; /* of PATH; cut off where it is longer, "" where it could not be told */
 };
@@ -88,6 +94,18 @@ struct pyi_bpf_net {
 
 /* 0, or -errno: -ENOENT for a cgroup whose plan has no network. */
 int pyi_bpf_net(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_net *ret_net);
+
+/* What the contracts of this cgroup have counted. */
+enum { PYI_BPF_COUNTERS = 16 };
+
+struct pyi_bpf_contracts {
+	uint64_t broken;	/* calls that a contract refused */
+	unsigned int broken_by; /* 1 + index of the first contract that was broken; 0: none */
+	uint64_t counters[PYI_BPF_COUNTERS]; /* by PYI_EV_* of contract_abi.h */
+};
+
+/* 0, or -errno: -ENOENT for a cgroup whose plan has no contracts. */
+int pyi_bpf_contracts(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_contracts *ret_contracts);
 
 /* Remove rows and assignments of cgroups that are gone. Returns how many. */
 int pyi_bpf_sweep(struct pyi_bpf *bpf);

@@ -48,6 +48,8 @@ void pyi_bpf_maps_close(struct pyi_bpf_maps *maps)
 	pyi_close_fd(&maps->bodies);
 	pyi_close_fd(&maps->arena);
 	pyi_close_fd(&maps->event_paths);
+	pyi_close_fd(&maps->contract_code);
+	pyi_close_fd(&maps->contract_state);
 	pyi_close_fd(&maps->lock);
 }
 
@@ -106,6 +108,17 @@ static int open_map(int dir_fd, const char *name, int *ret_fd)
 int pyi_bpf_pins_open_net(struct pyi_bpf_maps *maps)
 {
 	return maps->net_use >= 0 ? 0 : open_map(maps->lock, "net_use", &maps->net_use);
+}
+
+int pyi_bpf_pins_open_contracts(struct pyi_bpf_maps *maps)
+{
+	int ret = maps->contract_code >= 0
+			  ? 0
+			  : open_map(maps->lock, "contract_code", &maps->contract_code);
+
+	if (ret == 0 && maps->contract_state < 0)
+		ret = open_map(maps->lock, "contract_state", &maps->contract_state);
+	return ret;
 }
 
 static int check_meta(int dir_fd, uint64_t parent_cgroup, struct pyi_bpf_maps *maps)
@@ -392,6 +405,8 @@ static void load_lsm(struct cgroup *skel, const char *dir, int parent_fd,
 		.assignments = bpf_map__fd(skel->maps.assignments),
 		.stats = bpf_map__fd(skel->maps.stats),
 		.net_rows = bpf_map__fd(skel->maps.net_rows),
+		.contract_code = bpf_map__fd(skel->maps.contract_code),
+		.contract_state = bpf_map__fd(skel->maps.contract_state),
 	};
 	struct pyi_err err = { 0 };
 

@@ -11,8 +11,10 @@
 
 #include "bpf.digest.h"
 
+struct pyi_bpf_contracts;
 struct pyi_err;
 struct pyi_fact;
+struct pyi_plan;
 
 /*
  * One set of programs belongs to one build, one parent cgroup and one BPF file system; two on the
@@ -38,15 +40,17 @@ struct pyi_bpf_maps {
 	int assignments;
 	int stats;
 	int net_rows;
-	int net_use; /* opened when it is first needed */
-	int bodies;  /* these where the LSM programs are loaded, else -1 */
+	int net_use; /* opened when it is first needed; so are the next two */
+	int contract_code;
+	int contract_state;
+	int bodies; /* these where the LSM programs are loaded, else -1 */
 	int arena;
 	int event_paths;
 	int lsm_errnum; /* why they are not, 0 when they are */
 	char lsm_detail[96];
 };
 
-#define PYI_BPF_MAPS_INIT { -1, -1, -1, -1, -1, -1, -1, -1, 0, "" }
+#define PYI_BPF_MAPS_INIT { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, "" }
 
 void pyi_bpf_maps_close(struct pyi_bpf_maps *maps);
 
@@ -76,6 +80,16 @@ int pyi_bpf_net_put(struct pyi_bpf_maps *maps, int v2_fd, uint64_t cgroup_id,
 		    const struct pyi_limits *limits);
 void pyi_bpf_net_end(struct pyi_bpf_maps *maps, uint64_t cgroup_id);
 int pyi_bpf_net_get(struct pyi_bpf_maps *maps, uint64_t cgroup_id, struct pyi_bpf_net *ret_net);
+
+/* Open what only a sandbox with contracts needs. 0 or -errno. */
+int pyi_bpf_pins_open_contracts(struct pyi_bpf_maps *maps);
+
+/* The contracts of a plan that has some: written, removed, read. 0 or -errno. */
+int pyi_bpf_contract_put(struct pyi_bpf_maps *maps, uint64_t cgroup_id, uint64_t body,
+			 const struct pyi_plan *plan, struct pyi_err *err);
+void pyi_bpf_contract_delete(struct pyi_bpf_maps *maps, uint64_t cgroup_id, uint64_t body);
+int pyi_bpf_contract_get(struct pyi_bpf_maps *maps, uint64_t cgroup_id,
+			 struct pyi_bpf_contracts *ret_contracts);
 
 /* How many programs of the first kind of ours are attached to this very cgroup, whoever did it; or -errno. */
 int pyi_bpf_count_attached(int parent_fd);

@@ -11,6 +11,7 @@
 #include "base/parse.h"
 #include "base/util.h"
 #include "plan/build.h"
+#include "policy/contract.h"
 
 const char *pyi_op_name(enum pyi_op_kind kind)
 {
@@ -205,6 +206,26 @@ static void print_net(const struct pyi_plan *plan, struct pyi_buf *out)
 	}
 }
 
+static void print_contracts(const struct pyi_plan *plan, struct pyi_buf *out)
+{
+	const struct pyi_contract_set *set = plan->contracts;
+	size_t op = 0;
+
+	if (set)
+		pyi_buf_puts(out, "contracts\n");
+	for (size_t i = 0; set && i < set->n; i++) {
+		pyi_buf_puts(out, "  ");
+		put_text(out, set->v[i].text);
+		put_origin(out, &set->v[i].from);
+		pyi_buf_putc(out, '\n');
+		for (; op < set->n_ops && set->ops[op].contract == i; op++) {
+			pyi_buf_printf(out, "    %2zu  ", op);
+			pyi_contract_print_op(set, op, out);
+			pyi_buf_putc(out, '\n');
+		}
+	}
+}
+
 static void print_limits(const struct pyi_plan *plan, struct pyi_buf *out)
 {
 	const struct pyi_limits *limits = &plan->limits;
@@ -257,6 +278,7 @@ void pyi_plan_print(const struct pyi_plan *plan, struct pyi_buf *out)
 		print_op(&plan->ops[i], out);
 	print_landlock(plan, out);
 	print_net(plan, out);
+	print_contracts(plan, out);
 	print_limits(plan, out);
 	pyi_buf_printf(out, "exec        %s\nmdwe        %s\n",
 		       plan->exec ? "as granted" : "refused", plan->mdwe ? "on" : "off");

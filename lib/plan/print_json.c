@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "plan/build.h"
 #include "plan/print.h"
+#include "policy/contract.h"
 
 static void print_access(struct pyi_json *json, unsigned int access)
 {
@@ -110,6 +111,31 @@ static void print_net(const struct pyi_plan *plan, struct pyi_json *json)
 	pyi_json_end_array(json);
 }
 
+static void print_contracts(const struct pyi_plan *plan, struct pyi_json *json)
+{
+	const struct pyi_contract_set *set = plan->contracts;
+	size_t op = 0;
+
+	if (!set)
+		return;
+	pyi_json_array(json, "contracts");
+	for (size_t i = 0; i < set->n; i++) {
+		pyi_json_object(json, NULL);
+		pyi_json_string(json, "contract", set->v[i].text);
+		pyi_json_array(json, "code");
+		for (; op < set->n_ops && set->ops[op].contract == i; op++) {
+			_cleanup_buf struct pyi_buf text = PYI_BUF_INIT;
+
+			pyi_contract_print_op(set, op, &text);
+			pyi_json_string(json, NULL, pyi_buf_str(&text));
+		}
+		pyi_json_end_array(json);
+		print_origin(json, &set->v[i].from);
+		pyi_json_end_object(json);
+	}
+	pyi_json_end_array(json);
+}
+
 static void print_limit(struct pyi_json *json, const char *key, uint64_t value)
 {
 	if (value)
@@ -162,6 +188,7 @@ void pyi_plan_print_json(const struct pyi_plan *plan, struct pyi_buf *out)
 	print_tree(plan, &json);
 	print_landlock(plan, &json);
 	print_net(plan, &json);
+	print_contracts(plan, &json);
 	print_limits(plan, &json);
 	pyi_json_bool(&json, "exec", plan->exec);
 	pyi_json_bool(&json, "mdwe", plan->mdwe);

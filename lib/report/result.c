@@ -164,6 +164,9 @@ void pyi_result_print_json(const struct pyi_result *result, struct pyi_buf *out)
 	pyi_json_u64(&json, "warnings", result->warnings_total);
 	pyi_json_u64(&json, "events_dropped", result->denials_dropped);
 	print_net(&json, &result->net);
+	pyi_json_u64(&json, "contracts_broken", result->contracts_broken);
+	for (uint32_t i = 0; i < result->n_counters; i++)
+		pyi_json_u64(&json, result->counters[i].name, result->counters[i].value);
 	pyi_json_end_object(&json);
 	pyi_json_array(&json, "denials");
 	for (uint32_t i = 0; i < result->n_denials; i++)

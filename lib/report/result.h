@@ -65,6 +65,14 @@ struct pyi_result_net {
 	uint64_t delayed_packets; /* for the rate */
 };
 
+/* Something that was counted: "net.connects". */
+struct pyi_counter {
+	const char *name; /* borrowed, static */
+	uint64_t value;
+};
+
+enum { PYI_COUNTERS_MAX = 16 };
+
 struct pyi_result {
 	enum pyi_reason reason;
 	int exit_code;
@@ -82,6 +90,9 @@ struct pyi_result {
 	uint64_t warnings_total;  /* let through with a warning */
 	uint64_t denials_dropped; /* events lost on the way */
 	struct pyi_result_net net;
+	uint64_t contracts_broken; /* calls that a contract refused; among the denials too */
+	struct pyi_counter counters[PYI_COUNTERS_MAX]; /* where the policy has contracts */
+	uint32_t n_counters;
 	struct pyi_denial denials[PYI_DENIALS_KEPT];
 	uint32_t n_denials;
 	struct pyi_layer_status layers[PYI_N_LAYERS];
@@ -106,7 +117,8 @@ int pyi_result_add_denial(struct pyi_result *result, const struct pyi_denial *de
  *	memory_peak_bytes	null when unknown
  *	output_bytes
  *	counters		{denials, warnings, events_dropped, net_rx_bytes, net_rx_packets, net_tx_bytes,
- *				net_tx_packets, net_dropped_packets, net_delayed_packets}
+ *				net_tx_packets, net_dropped_packets, net_delayed_packets, contracts_broken}, with
+ *				contracts also what they can speak of: "net.connects", ...
  *	denials			the first 100: {rule, file, op, path (address of a network op), errno, at, warning,
  *				claim}; file and at are null when unknown, warning and claim left out when false
  *	denials_total

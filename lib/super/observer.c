@@ -8,18 +8,20 @@
 #include "kernel/bpf.h"
 #include "kernel/cgroup.h"
 #include "plan/plan.h"
-#include "report/result.h"
 #include "super/cpu_guard.h"
 #include "super/watch.h"
 
-/* Packets are dropped by then: this is only how soon the run ends. */
-enum { NET_LOOK_US = 50000 };
+/*
+ * By then packets are dropped, and whatever contracts speak of is denied: this is only how soon the run ends.
+ */
+enum { NET_LOOK_US = 50000, CONTRACT_LOOK_US = 5000 };
 
 struct pyi_observer {
 	struct pyi_cgroup *cgroup;
-	struct pyi_bpf *bpf; /* NULL: no network to look at */
+	struct pyi_bpf *bpf; /* NULL: nothing to look at there */
 	struct pyi_bpf_net net;
 	uint64_t net_us;	     /* the next look at it; 0: none */
+	uint64_t contract_us;	     /* the next look at contracts that end the guest; 0: none */
 	struct pyi_cpu_guard *guard; /* NULL: without */
 	uint64_t guard_us;	     /* when it is due; 0: it is made, or never will be */
 };
@@ -48,6 +50,8 @@ int pyi_observer_new(const struct pyi_plan *plan, struct pyi_cgroup *cgroup, str
 	observer->cgroup = cgroup;
 	observer->bpf = plan->n_net ? bpf : NULL;
 	observer->net_us = observer->bpf && plan->limits.net_bytes;
+	observer->contract_us = bpf && plan->contracts &&
+				plan->policy->on_violation != PYI_VIOLATION_ERRNO;
 	ret = make_guard(observer, plan, cgroup, must_guard, err);
 	if (ret < 0) {
 		pyi_observer_free(observer);
@@ -69,13 +73,16 @@ void pyi_observer_start(struct pyi_observer *observer, uint64_t now_us)
 {
 	if (observer->net_us)
 		observer->net_us = now_us + NET_LOOK_US;
+	if (observer->contract_us)
+		observer->contract_us = now_us + CONTRACT_LOOK_US;
 	if (observer->guard)
 		observer->guard_us = now_us + pyi_cpu_guard_delay_us(observer->guard);
 }
 
 uint64_t pyi_observer_due_us(const struct pyi_observer *observer)
 {
-	return pyi_min_deadline(observer->guard_us, observer->net_us);
+	return pyi_min_deadline(observer->guard_us,
+				pyi_min_deadline(observer->net_us, observer->contract_us));
 }
 
 static void look_at_net(struct pyi_observer *observer)
@@ -84,17 +91,40 @@ static void look_at_net(struct pyi_observer *observer)
 		(void)pyi_bpf_net(observer->bpf, pyi_cgroup_id(observer->cgroup), &observer->net);
 }
 
-bool pyi_observer_look(struct pyi_observer *observer, uint64_t now_us)
+static bool is_broken(struct pyi_observer *observer)
 {
+	struct pyi_bpf_contracts contracts;
+
+	/* Rows that cannot be read are no reason to go on. */
+	return pyi_bpf_contracts(observer->bpf, pyi_cgroup_id(observer->cgroup), &contracts) < 0 ||
+	       contracts.broken;
+}
+
+bool pyi_observer_look(struct pyi_observer *observer, uint64_t now_us, enum pyi_reason *ret_reason)
+{
+	bool goes_on = true;
+
 	if (observer->net_us && now_us >= observer->net_us) {
 		observer->net_us = now_us + NET_LOOK_US;
 		look_at_net(observer);
+	}
+	if (pyi_observer_net_is_spent(observer)) {
+		*ret_reason = PYI_REASON_NET_BYTES;
+		goes_on = false;
+	}
+	if (observer->contract_us && now_us >= observer->contract_us) {
+		observer->contract_us = now_us + CONTRACT_LOOK_US;
+		if (is_broken(observer)) {
+			observer->contract_us = 0;
+			*ret_reason = PYI_REASON_POLICY;
+			goes_on = false;
+		}
 	}
 	if (observer->guard_us && now_us >= observer->guard_us) {
 		observer->guard_us = 0;
 		pyi_cpu_guard_begin(observer->guard);
 	}
-	return !pyi_observer_net_is_spent(observer);
+	return goes_on;
 }
 
 void pyi_observer_end(struct pyi_observer *observer)

@@ -9,11 +9,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "report/result.h"
+
 struct pyi_bpf;
 struct pyi_cgroup;
 struct pyi_err;
 struct pyi_plan;
-struct pyi_result;
 
 struct pyi_observer; /* opaque */
 
@@ -31,8 +32,8 @@ void pyi_observer_start(struct pyi_observer *observer, uint64_t now_us);
 /* When it is to be called; 0: not at all. */
 uint64_t pyi_observer_due_us(const struct pyi_observer *observer);
 
-/* Look at what is due. False: the sandbox has sent and received all it may, and is to end. */
-bool pyi_observer_look(struct pyi_observer *observer, uint64_t now_us);
+/* Look at what is due. False: the sandbox is to end, for *ret_reason. */
+bool pyi_observer_look(struct pyi_observer *observer, uint64_t now_us, enum pyi_reason *ret_reason);
 
 /* The guest is gone: nothing changes any more. */
 void pyi_observer_end(struct pyi_observer *observer);

@@ -23,6 +23,7 @@
 #include "base/parse.h"
 #include "kernel/bpf.h"
 #include "kernel/cgroup.h"
+#include "super/outcome_contract.h"
 #include "super/watch.h"
 
 static void decide_killed(const struct pyi_watch *watch, struct pyi_result *result)
@@ -224,6 +225,13 @@ static void format_address(const struct pyi_bpf_event *event, char *buf, size_t 
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 	char text[INET6_ADDRSTRLEN] = "?";
 
+	if (event->op == PYI_BPF_SOCKET) {
+		snprintf(buf, size, "%s",
+			 event->proto == PYI_NET_TCP   ? "tcp"
+			 : event->proto == PYI_NET_UDP ? "udp"
+						       : "neither TCP nor UDP");
+		return;
+	}
 	if (memcmp(event->addr, mapped, sizeof(mapped)) == 0) {
 		inet_ntop(AF_INET, event->addr + 12, text, sizeof(text));
 		snprintf(buf, size, "%s%s:%u", event->proto == PYI_NET_UDP ? "udp://" : "", text,
@@ -258,8 +266,11 @@ static void add_net_denial(const struct pyi_outcome_input *input, const struct p
 	char target[96], rule_text[512], origin[PATH_MAX], at[1200];
 	struct pyi_denial denial = { .errnum = EPERM, .is_warning = event->is_warning };
 	const struct pyi_net_rule *rule = NULL;
+	const struct pyi_origin *from = NULL;
 
-	denial.op = (char *)(event->op == PYI_NET_BIND ? "bind" : "connect");
+	denial.op = (char *)(event->op == PYI_BPF_SOCKET ? "socket"
+			     : event->op == PYI_NET_BIND ? "bind"
+							 : "connect");
 	format_address(event, target, sizeof(target));
 	denial.target = target;
 	claim = find_claim(input->watch, proto == PYI_NET_UDP ? target + strlen("udp://") : target);
@@ -267,9 +278,13 @@ static void add_net_denial(const struct pyi_outcome_input *input, const struct p
 		snprintf(at, sizeof(at), "%s:%u", claim->file, claim->line);
 		denial.at = at;
 	}
-	(void)pyi_policy_decide_net(policy, (enum pyi_net_op)event->op, proto, NULL, event->addr,
-				    event->port, &rule);
-	if (rule) {
+	if (event->op != PYI_BPF_SOCKET)
+		(void)pyi_policy_decide_net(policy, (enum pyi_net_op)event->op, proto, NULL,
+					    event->addr, event->port, &rule);
+	if (event->contract) {
+		pyi_outcome_name_contract(policy, event->contract, rule_text, sizeof(rule_text), &from);
+		denial.file = from ? format_origin(from, origin, sizeof(origin)) : NULL;
+	} else if (rule) {
 		snprintf(rule_text, sizeof(rule_text), "net: %s %s",
 			 rule->verdict == PYI_WARN ? "warn" : "deny", rule->text);
 		denial.file = format_origin(&rule->from, origin, sizeof(origin));
@@ -303,6 +318,7 @@ void pyi_outcome_decide(const struct pyi_outcome_input *input, struct pyi_result
 		result->reason = PYI_REASON_NET_BYTES;
 		result->exit_code = PYI_EXIT_NET_BYTES;
 	}
+	pyi_outcome_count_contracts(input, result);
 	result->output_bytes = watch->output_bytes;
 	result->cpu_us = input->usage && input->usage->cpu_us ? input->usage->cpu_us : watch->cpu_us;
 	result->memory_peak_bytes = input->usage && input->usage->memory_peak_bytes
@@ -321,8 +337,9 @@ void pyi_outcome_decide(const struct pyi_outcome_input *input, struct pyi_result
 		result->denials_dropped += watch->oserrors_total - watch->n_oserrors;
 }
 
-static void explain_limit(const struct pyi_plan *plan, const struct pyi_result *result)
+static void explain_limit(const struct pyi_outcome_input *input, const struct pyi_result *result)
 {
+	const struct pyi_plan *plan = input->plan;
 	char text[32];
 
 	switch (result->reason) {
@@ -352,7 +369,8 @@ static void explain_limit(const struct pyi_plan *plan, const struct pyi_result *
 		break;
 	case PYI_REASON_POLICY:
 	case PYI_REASON_PANIC:
-		pyi_log_error("a forbidden system call ended the guest (on_violation)");
+		if (!pyi_outcome_is_contract(input))
+			pyi_log_error("a forbidden system call ended the guest (on_violation)");
 		break;
 	default:
 		break;
@@ -436,6 +454,8 @@ static void explain_uncaught(const struct pyi_outcome_input *input)
 		explain_path(input->plan, msg);
 	} else if (input->n_events) {
 		event = &input->events[input->n_events - 1];
+		if (event->contract)
+			return; /* pyi_outcome_explain_contracts has said it */
 		format_address(event, target, sizeof(target));
 		pyi_log_note("'%s' is not granted: --allow-net %s%s", target,
 			     event->op == PYI_NET_BIND ? "bind:" : "", target);
@@ -466,7 +486,8 @@ static void explain_denials(const struct pyi_result *result)
 void pyi_outcome_explain(const struct pyi_outcome_input *input, const struct pyi_result *result)
 {
 	explain_denials(result);
-	explain_limit(input->plan, result);
+	explain_limit(input, result);
+	pyi_outcome_explain_contracts(input, result);
 	if (result->reason == PYI_REASON_EXCEPTION && input->watch->has_uncaught)
 		explain_uncaught(input);
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct pyi_bpf_contracts;
 struct pyi_bpf_event;
 struct pyi_cgroup_usage;
 struct pyi_plan;
@@ -22,6 +23,7 @@ struct pyi_outcome_input {
 	const struct pyi_bpf_event *events; /* network denials */
 	size_t n_events;
 	unsigned long long events_total;
+	const struct pyi_bpf_contracts *contracts; /* NULL: the policy has none */
 };
 
 /* Fills reason, exit_code, signal, denials and figures of an initialised result. */

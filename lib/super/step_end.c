@@ -64,6 +64,11 @@ int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 				     PYI_RUN_EVENTS_MAX, &run->n_events, &run->events_total, err);
 		if (ret)
 			return ret;
+		run->has_contracts = run->plan->contracts != NULL;
+		if (run->has_contracts)
+			ret = pyi_bpf_contracts(run->bpf, pyi_cgroup_id(run->cgroup), &run->contracts);
+		if (ret)
+			return pyi_err_sys(err, -ret, "cannot read what the contracts counted");
 	}
 	if (run->watch.hook_error.errnum)
 		return pyi_err_set(err, run->watch.hook_error.errnum, "%s", run->watch.hook_error.msg);
@@ -95,6 +100,7 @@ void pyi_step_outcome(struct pyi_run *run)
 		.events = run->events,
 		.n_events = run->n_events,
 		.events_total = run->events_total,
+		.contracts = run->has_contracts ? &run->contracts : NULL,
 	};
 
 	pyi_outcome_decide(&input, &run->result);

@@ -47,6 +47,8 @@ struct pyi_run {
 	struct pyi_bpf_event events[PYI_RUN_EVENTS_MAX];
 	size_t n_events;
 	uint64_t events_total;
+	struct pyi_bpf_contracts contracts;
+	bool has_contracts;
 	struct pyi_cgroup_usage usage;
 	bool has_usage;
 	bool has_started;

@@ -159,6 +159,7 @@ static void look_at_cpu(struct loop *loop, uint64_t now)
 static void on_timer(struct loop *loop)
 {
 	uint64_t ticks, now = pyi_now_us();
+	enum pyi_reason reason;
 
 	(void)!read(loop->timer_fd, &ticks, sizeof(ticks));
 	if (loop->wall_deadline_us && now >= loop->wall_deadline_us) {
@@ -175,8 +176,8 @@ static void on_timer(struct loop *loop)
 	}
 	if (loop->cpu_look_us && now >= loop->cpu_look_us)
 		look_at_cpu(loop, now);
-	if (loop->watch->observer && !pyi_observer_look(loop->watch->observer, now))
-		kill_for(loop->watch, PYI_REASON_NET_BYTES);
+	if (loop->watch->observer && !pyi_observer_look(loop->watch->observer, now, &reason))
+		kill_for(loop->watch, reason);
 	set_timer(loop);
 }
 

@@ -192,6 +192,7 @@ static int64_t random_value(struct state *s)
 
 static void check_values(struct state *s)
 {
+	struct pyi_abi_contract_scratch scratch;
 	int64_t values[PYI_VALUES] = { 0 };
 	uint32_t events = (uint32_t)random_number(s);
 	int want = -1;
@@ -202,7 +203,7 @@ static void check_values(struct state *s)
 	for (size_t i = 0; i < s->n && want < 0; i++)
 		if (s->events[i] & events && !pyi_contract_holds(&s->trees[i], values))
 			want = (int)i;
-	expect(pyi_contract_eval(&s->code, (const __s64 *)values, events) == want);
+	expect(pyi_contract_eval(&s->code, (const __s64 *)values, events, &scratch) == want);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -64,12 +64,13 @@ static bool holds(const char *contract, uint32_t events, const struct value *v, 
 {
 	_cleanup_policy struct pyi_policy *p = accept(contract);
 	struct pyi_abi_contract_code code = { .n_ops = (uint32_t)p->contracts->n_ops };
+	struct pyi_abi_contract_scratch scratch;
 	__s64 values[PYI_VALUES] = { 0 };
 
 	memcpy(code.ops, p->contracts->ops, sizeof(code.ops));
 	for (size_t i = 0; i < n; i++)
 		values[v[i].field] = v[i].value;
-	return pyi_contract_eval(&code, values, events) < 0;
+	return pyi_contract_eval(&code, values, events, &scratch) < 0;
 }
 
 static bool with_connects(const char *contract, int64_t connects)

@@ -153,6 +153,11 @@ static const struct golden goldens[] = {
 	{ "rebind.yml", "root", "", 0, 0, 0, NULL, false },
 	{ "unresolved.yml", "root", "", 0, 0, 0, NULL, false },
 	{ "ports.yml", "root", "", 0, 0, 0, NULL, false },
+	{ "contracts.yml", "root", "", 0, 0, 0, NULL, false },
+	{ "contracts.yml", "root", "", 0, 0, 0, NULL, true },
+	{ "contracts.yml", "root-nobpf", "", 0, 0, 0, NULL, false },
+	{ "contracts-files.yml", "root", "", PYI_MODE_COMPATIBILITY, 0, 0, NULL, false },
+	{ "contracts-idle.yml", "user", "", 0, 0, 0, NULL, false },
 	/* limits and environment */
 	{ "limits.yml", "root", "", 0, 0, 0, NULL, false },
 	{ "limits.yml", "root-nopids", "", 0, 0, 0, NULL, false },

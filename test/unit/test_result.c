@@ -48,7 +48,7 @@ static void test_whole_record(void **state)
 		"\"mode\":\"hardened\",\"image\":true,\"wall_ms\":1234.567,\"cpu_ms\":1.000,\"memory_peak_bytes\":4096,"
 		"\"output_bytes\":17,\"counters\":{\"denials\":1,\"warnings\":0,\"events_dropped\":2,"
 		"\"net_rx_bytes\":1,\"net_rx_packets\":2,\"net_tx_bytes\":3,\"net_tx_packets\":4,"
-		"\"net_dropped_packets\":5,\"net_delayed_packets\":6},"
+		"\"net_dropped_packets\":5,\"net_delayed_packets\":6,\"contracts_broken\":0},"
 		"\"denials\":[{\"rule\":\"fs: deny /srv/data/private\",\"file\":\"policy.yml:7\","
 		"\"op\":\"open\",\"path\":\"/srv/data/private/x\",\"errno\":\"EPERM\",\"at\":\"job.py:12\","
 		"\"claim\":true}],\"denials_total\":1,\"layers\":{\"namespaces\":{\"state\":\"unused\"},"
