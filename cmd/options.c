@@ -80,6 +80,10 @@ static int parse_long(struct pyi_option_parser *parser, const char *word)
 			return -1;
 		}
 		parser->value = word + len + 1;
+	} else if (option->arg && option->arg[0] == '[') {
+		/* What looks like an option is one. */
+		if (parser->next < parser->argc && parser->argv[parser->next][0] != '-')
+			parser->value = parser->argv[parser->next++];
 	} else if (option->arg) {
 		if (parser->next >= parser->argc) {
 			snprintf(parser->error, sizeof(parser->error),

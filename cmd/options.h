@@ -12,8 +12,8 @@
 
 struct pyi_option {
 	const char *name; /* without dashes; NULL with a letter only: a short option; both NULL: the end */
-	char letter;	  /* 0: none */
-	const char *arg;  /* what the value is called, NULL: takes none */
+	char letter; /* 0: none */
+	const char *arg; /* what the value is called, NULL: takes none; "[...]": a long option may go without */
 	const char *help; /* one line */
 	int id;		  /* the command's own number for it */
 	bool is_policy;	  /* part of the policy: passed on by name */

@@ -9,26 +9,45 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "cmd/named_args.h"
+#include "report/prometheus.h"
 #include "report/result.h"
 #include "report/sandboxes.h"
 #include "super/named.h"
 #include "super/registry.h"
 
-enum { STATS_JSON = PYI_NAMED_N_IDS };
+enum { STATS_JSON = PYI_NAMED_N_IDS, STATS_PROMETHEUS };
 
 static const struct pyi_option stats_options[] = {
 	PYI_NAMED_OPTION("json", 0, NULL, STATS_JSON, "print JSON"),
+	PYI_NAMED_OPTION("prometheus", 0, "[FILE]", STATS_PROMETHEUS,
+			 "print metrics, or replace FILE with them"),
 	PYI_NAMED_HELP_OPTION,
 	{ 0 },
 };
 
+struct choice {
+	bool json;
+	bool prometheus;
+	const char *file; /* NULL: standard output */
+};
+
 static int apply_option(const struct pyi_option *option, const char *value, void *arg)
 {
-	*(bool *)arg = true;
+	struct choice *choice = arg;
+
+	if (option->id == STATS_JSON) {
+		choice->json = true;
+	} else {
+		choice->prometheus = true;
+		choice->file = value;
+	}
+	if (choice->json && choice->prometheus)
+		return pyi_usage_error("stats", "--json or --prometheus, not both");
 	return 0;
 }
 
-static int print_rows(struct pyi_registry *registry, const char *name, bool json, struct pyi_err *err)
+static int print_rows(struct pyi_registry *registry, const char *name, const struct choice *choice,
+		      struct pyi_err *err)
 {
 	_cleanup_free struct pyi_sandbox_row *rows = NULL;
 	_cleanup_buf struct pyi_buf out = PYI_BUF_INIT;
@@ -37,12 +56,16 @@ static int print_rows(struct pyi_registry *registry, const char *name, bool json
 
 	if (ret < 0)
 		return ret;
-	if (json)
+	if (choice->prometheus)
+		pyi_prometheus_print(rows, n, &out);
+	else if (choice->json)
 		pyi_sandboxes_print_json(rows, n, name != NULL, &out);
 	else
 		pyi_sandboxes_print(rows, n, &out);
 	if (out.failed)
 		return pyi_err_nomem(err);
+	if (choice->file)
+		return pyi_replace_file(choice->file, out.data, out.len, err);
 	ret = pyi_write_all(STDOUT_FILENO, out.data, out.len);
 	return ret < 0 ? pyi_err_sys(err, -ret, "cannot write to standard output") : 0;
 }
@@ -50,15 +73,15 @@ static int print_rows(struct pyi_registry *registry, const char *name, bool json
 static int stats_command(int argc, char **argv)
 {
 	struct pyi_registry *registry = NULL;
+	struct choice choice = { .json = false };
 	struct pyi_err err = { 0 };
 	const char *name;
-	bool json = false;
-	int ret = pyi_named_begin(&pyi_command_stats, argc, argv, false, apply_option, &json, &name,
-				  &registry);
+	int ret = pyi_named_begin(&pyi_command_stats, argc, argv, false, apply_option, &choice,
+				  &name, &registry);
 
 	if (ret >= 0)
 		return ret;
-	ret = print_rows(registry, name, json, &err);
+	ret = print_rows(registry, name, &choice, &err);
 	if (ret < 0)
 		pyi_log_error("%s", err.msg);
 	pyi_registry_free(registry);
@@ -69,7 +92,7 @@ const struct pyi_command pyi_command_stats = {
 	.name = "stats",
 	.run = stats_command,
 	.summary = "list named sandboxes, live and ended, with their state and usage",
-	.usage = "[NAME] [--json]",
+	.usage = "[NAME] [--json | --prometheus [FILE]]",
 	.options = stats_options,
 	.names_sandbox = true,
 };

@@ -6,35 +6,12 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/utf8.h"
 
 void pyi_json_init(struct pyi_json *json, struct pyi_buf *out)
 {
 	json->out = out;
 	json->need_comma = false;
-}
-
-/* The length of the UTF-8 sequence at s (never past the terminator), 0 when it is not valid (RFC 3629). */
-static size_t utf8_len(const unsigned char *s)
-{
-	size_t n, i;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] >= 0xc2 && s[0] <= 0xdf)
-		n = 2;
-	else if (s[0] >= 0xe0 && s[0] <= 0xef)
-		n = 3;
-	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-		n = 4;
-	else
-		return 0;
-	for (i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
 }
 
 static void put_string(struct pyi_buf *out, const char *text)
@@ -43,7 +20,7 @@ static void put_string(struct pyi_buf *out, const char *text)
 
 	pyi_buf_putc(out, '"');
 	while (*s) {
-		size_t n = utf8_len(s);
+		size_t n = pyi_utf8_len((const char *)s);
 
 		if (n == 0) {
 			pyi_buf_puts(out, "\\ufffd");
