@@ -10,18 +10,25 @@
 #include "report/result.h"
 #include "super/run.h"
 
-enum { RUN_TIMINGS = PYI_RUN_N_IDS };
+enum { RUN_TIMINGS = PYI_RUN_N_IDS, RUN_PROFILE };
 
 static const struct pyi_option run_options[] = {
 	PYI_RUN_OPTIONS,
 	PYI_RUN_OPTION("timings", 0, NULL, RUN_TIMINGS, "say on stderr where the time went"),
+	PYI_RUN_OPTION("profile", 0, NULL, RUN_PROFILE,
+		       "print CPU and memory over time on stderr at the end"),
 	{ 0 },
 };
 
-/* --timings, the only option of our own. */
-static int start_timings(const struct pyi_option *option, const char *value, void *arg)
+/* The options of our own. */
+static int own_option(const struct pyi_option *option, const char *value, void *arg)
 {
-	pyi_timing_start();
+	struct pyi_run_options *options = arg;
+
+	if (option->id == RUN_PROFILE)
+		options->profile = true;
+	else
+		pyi_timing_start();
 	return 0;
 }
 
@@ -35,8 +42,8 @@ static int run_command(int argc, char **argv)
 		pyi_log_error("out of memory");
 		return PYI_EXIT_FAILURE;
 	}
-	ret = pyi_run_options_parse("run", run_options, argc, argv, flags, &options, start_timings,
-				    NULL);
+	ret = pyi_run_options_parse("run", run_options, argc, argv, flags, &options, own_option,
+				    &options);
 	if (ret < 0) {
 		pyi_command_print_help(&pyi_command_run);
 		return 0;

@@ -172,7 +172,7 @@ static void close_and_remove(struct pyi_cgroup *cgroup, int timeout_ms)
 }
 
 static int make_groups(struct pyi_cgroup *cgroup, const struct pyi_facts *facts,
-		       const struct pyi_limits *limits, struct pyi_err *err)
+		       const struct pyi_limits *limits, bool is_measured, struct pyi_err *err)
 {
 	const char *v2 = facts->cgroup_v2_dir;
 	bool only_v1 = !v2[0];
@@ -180,7 +180,7 @@ static int make_groups(struct pyi_cgroup *cgroup, const struct pyi_facts *facts,
 
 #define NEED(dir) need_group(cgroup, dir, false, true, &ret, err)
 	cgroup->v2 = need_group(cgroup, v2, true, !facts->clone_into_cgroup, &ret, err);
-	if (limits->memory_bytes)
+	if (limits->memory_bytes || is_measured)
 		cgroup->memory = NEED(facts->cgroup_memory_dir);
 	if (limits->pids)
 		cgroup->pids = NEED(facts->cgroup_pids_dir);
@@ -214,8 +214,8 @@ static int set_limits(const struct pyi_cgroup *cgroup, const struct pyi_facts *f
 	return ret;
 }
 
-int pyi_cgroup_new(const struct pyi_facts *facts, const struct pyi_limits *limits,
-		   struct pyi_cgroup **ret_cgroup, struct pyi_err *err)
+static int new_cgroup(const struct pyi_facts *facts, const struct pyi_limits *limits,
+		      bool is_measured, struct pyi_cgroup **ret_cgroup, struct pyi_err *err)
 {
 	struct pyi_cgroup *cgroup = calloc(1, sizeof(*cgroup));
 	struct pyi_proc self;
@@ -231,7 +231,7 @@ int pyi_cgroup_new(const struct pyi_facts *facts, const struct pyi_limits *limit
 	}
 	for (unsigned int n = 0; n < SAME_OWNER_MAX; n++) {
 		pyi_cgroup_name(&self, n, cgroup->name);
-		ret = make_groups(cgroup, facts, limits, err);
+		ret = make_groups(cgroup, facts, limits, is_measured, err);
 		if (ret != -EEXIST)
 			break;
 		/* Another sandbox of this process, or a leftover on one hierarchy only: take the next name. */
@@ -251,6 +251,30 @@ int pyi_cgroup_new(const struct pyi_facts *facts, const struct pyi_limits *limit
 	cgroup->id = cgroup->v2 ? (uint64_t)st.st_ino : 0;
 	*ret_cgroup = cgroup;
 	return 0;
+}
+
+int pyi_cgroup_new(const struct pyi_facts *facts, const struct pyi_limits *limits,
+		   struct pyi_cgroup **ret_cgroup, struct pyi_err *err)
+{
+	return new_cgroup(facts, limits, false, ret_cgroup, err);
+}
+
+int pyi_cgroup_new_measured(const struct pyi_facts *facts, const struct pyi_limits *limits,
+			    struct pyi_cgroup **ret_cgroup, struct pyi_err *err)
+{
+	return new_cgroup(facts, limits, true, ret_cgroup, err);
+}
+
+int pyi_cgroup_memory_fd(const struct pyi_cgroup *cgroup, bool *ret_is_v2)
+{
+	*ret_is_v2 = cgroup->memory && cgroup->memory->is_v2;
+	return cgroup->memory ? cgroup->memory->fd : -1;
+}
+
+int pyi_cgroup_pids_fd(const struct pyi_cgroup *cgroup, bool *ret_is_v2)
+{
+	*ret_is_v2 = cgroup->pids && cgroup->pids->is_v2;
+	return cgroup->pids ? cgroup->pids->fd : -1;
 }
 
 int pyi_cgroup_v2_fd(const struct pyi_cgroup *cgroup)
@@ -351,6 +375,7 @@ int pyi_cgroup_usage(struct pyi_cgroup *cgroup, struct pyi_cgroup_usage *ret_usa
 		usage.memory_peak_bytes = read_value(memory, "memory.max_usage_in_bytes", NULL);
 		usage.memory_bytes = read_value(memory, "memory.usage_in_bytes", NULL);
 	}
+	usage.throttled_periods = read_value(cgroup->cpu, "cpu.stat", "nr_throttled");
 	if (cgroup->cpu && cgroup->cpu->is_v2)
 		usage.throttled_us = read_value(cgroup->cpu, "cpu.stat", "throttled_usec");
 	else

@@ -38,6 +38,7 @@ struct pyi_cgroup_usage {
 	uint64_t memory_bytes; /* now */
 	uint64_t oom_kills;
 	uint64_t pids_refused; /* forks that hit the limit */
+	uint64_t throttled_periods;
 	uint64_t throttled_us;
 };
 
@@ -48,6 +49,14 @@ struct pyi_cgroup_usage {
  */
 int pyi_cgroup_new(const struct pyi_facts *facts, const struct pyi_limits *limits,
 		   struct pyi_cgroup **ret_cgroup, struct pyi_err *err);
+
+/* The same with the memory controller, limit or not: what is used is to be seen. */
+int pyi_cgroup_new_measured(const struct pyi_facts *facts, const struct pyi_limits *limits,
+			    struct pyi_cgroup **ret_cgroup, struct pyi_err *err);
+
+/* The directory with the files of a controller; -1 without. Owned by the cgroup. */
+int pyi_cgroup_memory_fd(const struct pyi_cgroup *cgroup, bool *ret_is_v2);
+int pyi_cgroup_pids_fd(const struct pyi_cgroup *cgroup, bool *ret_is_v2);
 
 /* The v2 directory, for CLONE_INTO_CGROUP; -1 when the host has no v2 hierarchy. Owned by the cgroup. */
 int pyi_cgroup_v2_fd(const struct pyi_cgroup *cgroup);

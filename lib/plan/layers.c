@@ -135,7 +135,7 @@ static void decide_cgroup(struct pyi_build *b)
 {
 	const struct pyi_limits *limits = &b->policy->limits;
 	bool has_limit = limits->memory_bytes || limits->pids || limits->cpu_permille ||
-			 limits->cpu_time_ms;
+			 limits->cpu_time_ms || b->options->profile;
 	const char *missing = missing_controller(b);
 
 	if (!has_limit && !b->plan->n_net) {
@@ -150,6 +150,7 @@ static void decide_cgroup(struct pyi_build *b)
 		return;
 	}
 	b->plan->use_cgroup = true;
+	b->plan->profile = b->options->profile;
 	if (missing)
 		set(b, PYI_LAYER_CGROUP, PYI_LAYER_OFF, "the %s controller is missing", missing);
 	else

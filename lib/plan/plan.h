@@ -32,6 +32,7 @@ enum pyi_guest_kind { PYI_GUEST_PYTHON, PYI_GUEST_COMMAND };
 struct pyi_plan_options {
 	enum pyi_mode mode;
 	enum pyi_guest_kind guest;
+	bool profile;		  /* --profile: what is used is to be seen */
 	uint32_t required_layers; /* bits 1 << enum pyi_layer, from --require */
 	bool has_user;		  /* --user UID[:GID], as root */
 	uid_t uid;
@@ -145,6 +146,7 @@ struct pyi_plan {
 	bool use_namespaces; /* mount, pid, ipc, uts, cgroup */
 	bool own_netns;	     /* an empty network namespace */
 	bool use_cgroup;
+	bool profile; /* measure CPU and memory, limited or not */
 	bool use_bpf_cgroup;
 	bool use_bpf_perf;
 	bool use_bpf_lsm;

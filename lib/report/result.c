@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "report/profile.h"
 
 const char *pyi_reason_name(enum pyi_reason reason)
 {
@@ -168,6 +169,11 @@ void pyi_result_print_json(const struct pyi_result *result, struct pyi_buf *out)
 	for (uint32_t i = 0; i < result->n_counters; i++)
 		pyi_json_u64(&json, result->counters[i].name, result->counters[i].value);
 	pyi_json_end_object(&json);
+	pyi_kernel_events_print_json(&result->events, &json);
+	if (result->profile)
+		pyi_profile_print_json(result->profile, &json);
+	else if (result->wants_profile)
+		pyi_json_null(&json, "profile");
 	pyi_json_array(&json, "denials");
 	for (uint32_t i = 0; i < result->n_denials; i++)
 		print_denial(&json, &result->denials[i]);

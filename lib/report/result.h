@@ -8,8 +8,10 @@
 
 #include "base/err.h"
 #include "plan/layer.h"
+#include "report/kernel_events.h"
 
 struct pyi_buf;
+struct pyi_profile;
 
 enum pyi_reason {
 	PYI_REASON_EXITED,    /* by itself */
@@ -93,6 +95,9 @@ struct pyi_result {
 	uint64_t contracts_broken; /* calls that a contract refused; among the denials too */
 	struct pyi_counter counters[PYI_COUNTERS_MAX]; /* where the policy has contracts */
 	uint32_t n_counters;
+	struct pyi_kernel_events events;
+	bool wants_profile;
+	const struct pyi_profile *profile; /* borrowed; NULL: there is none */
 	struct pyi_denial denials[PYI_DENIALS_KEPT];
 	uint32_t n_denials;
 	struct pyi_layer_status layers[PYI_N_LAYERS];
@@ -119,6 +124,11 @@ int pyi_result_add_denial(struct pyi_result *result, const struct pyi_denial *de
  *	counters		{denials, warnings, events_dropped, net_rx_bytes, net_rx_packets, net_tx_bytes,
  *				net_tx_packets, net_dropped_packets, net_delayed_packets, contracts_broken}, with
  *				contracts also what they can speak of: "net.connects", ...
+ *	events			what limits made the kernel do, in the order of time: {at_ms, kind, and figures}:
+ *				MEM_KILL {kills, peak_bytes, limit_bytes}, CPU_THROTTLE {periods, throttled_us,
+ *				limit_permille}, CPU_QUOTA {cpu_ms, limit_ms}, NET_LIMIT {dropped_packets, bytes,
+ *				limit_bytes}, PIDS_MAX {refused, limit}; a limit is null when it is not ours
+ *	profile			only with --profile: see report/profile.h; null where there is none
  *	denials			the first 100: {rule, file, op, path (address of a network op), errno, at, warning,
  *				claim}; file and at are null when unknown, warning and claim left out when false
  *	denials_total

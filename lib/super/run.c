@@ -174,6 +174,7 @@ int pyi_run(const struct pyi_run_options *options)
 		pyi_log_error("%s", err.msg);
 	}
 	pyi_step_fill_result(run);
+	pyi_step_log_profile(run);
 	exit_code = run->result.exit_code;
 	if (!options->dry_run && pyi_step_write_result(run, &err)) {
 		pyi_log_error("%s", err.msg);

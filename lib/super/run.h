@@ -62,6 +62,7 @@ struct pyi_run_options {
 	const char *result_path;	   /* --result */
 	int result_fd;			   /* --result-fd, -1 */
 	const struct pyi_run_hooks *hooks; /* NULL: none */
+	bool profile;			   /* CPU and memory over time, at the end */
 	bool dry_run;
 	bool json;				    /* with --dry-run */
 	bool no_image;				    /* start normally, and make none */

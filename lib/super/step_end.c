@@ -10,7 +10,9 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/util.h"
+#include "report/profile.h"
 #include "super/logfile.h"
 #include "super/outcome.h"
 #include "super/steps.h"
@@ -33,7 +35,9 @@ static void restore_terminal(const struct pyi_run *run)
 
 static bool wants_result(const struct pyi_run *run)
 {
-	return run->options->result_path || run->options->result_fd >= 0;
+	const struct pyi_run_options *options = run->options;
+
+	return options->result_path || options->result_fd >= 0 || options->hooks || options->profile;
 }
 
 int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
@@ -53,12 +57,12 @@ int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 		pyi_logfile_end_line(run->options->hooks->log);
 	if (ret)
 		return ret;
-	if (run->observer)
-		pyi_observer_end(run->observer);
 	if (run->cgroup)
 		run->has_usage = (wants_result(run)
 					  ? pyi_cgroup_usage(run->cgroup, &run->usage)
 					  : pyi_cgroup_refusals(run->cgroup, &run->usage)) == 0;
+	if (run->observer)
+		pyi_observer_end(run->observer, run->has_usage ? &run->usage : NULL, pyi_now_us());
 	if (run->bpf && run->cgroup) {
 		ret = pyi_bpf_events(run->bpf, pyi_cgroup_id(run->cgroup), run->events,
 				     PYI_RUN_EVENTS_MAX, &run->n_events, &run->events_total, err);
@@ -122,10 +126,36 @@ void pyi_step_fill_result(struct pyi_run *run)
 		result->mode = pyi_mode_name(run->plan->mode);
 		memcpy(result->layers, run->plan->layers, sizeof(result->layers));
 	}
+	result->wants_profile = run->options->profile;
 	if (run->observer)
 		pyi_observer_tell(run->observer, result);
+	else if (result->reason == PYI_REASON_CPU_TIME)
+		/* Without a cgroup it was RLIMIT_CPU. */
+		pyi_kernel_events_note(
+			&result->events, PYI_CPU_QUOTA,
+			&(struct pyi_kernel_event){ .at_us = pyi_now_us() - run->start_us,
+						    .amount = result->cpu_us,
+						    .limit = run->plan->limits.cpu_time_ms * 1000 });
 	result->has_image = run->watch.has_image;
 	result->wall_us = pyi_now_us() - run->start_us;
+}
+
+void pyi_step_log_profile(const struct pyi_run *run)
+{
+	_cleanup_buf struct pyi_buf table = PYI_BUF_INIT;
+	char *line, *save = NULL;
+
+	if (!run->options->profile || !run->has_started)
+		return;
+	if (!run->result.profile) {
+		pyi_log_note("profile: there is none without a control group: %s",
+			     run->plan->layers[PYI_LAYER_CGROUP].why);
+		return;
+	}
+	pyi_profile_print(run->result.profile, &table);
+	for (line = table.data ? strtok_r(table.data, "\n", &save) : NULL; line;
+	     line = strtok_r(NULL, "\n", &save))
+		pyi_log_note("profile: %s", line);
 }
 
 int pyi_step_write_result(struct pyi_run *run, struct pyi_err *err)

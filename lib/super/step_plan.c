@@ -56,6 +56,7 @@ int pyi_step_plan(struct pyi_run *run, struct pyi_err *err)
 	struct pyi_plan_options plan_options = {
 		.mode = options->mode,
 		.guest = options->guest,
+		.profile = options->profile,
 		.required_layers = options->required_layers,
 		.has_user = options->has_user,
 		.uid = options->uid,

@@ -25,6 +25,19 @@ static void sweep(struct pyi_run *run)
 		(void)pyi_bpf_sweep(run->bpf);
 }
 
+static int make_observer(struct pyi_run *run, struct pyi_err *err)
+{
+	struct pyi_observer_setup setup = {
+		.plan = run->plan,
+		.cgroup = run->cgroup,
+		.bpf = run->bpf,
+		.run_start_us = run->start_us,
+		.must_guard = run->options->required_layers & 1u << PYI_LAYER_BPF_PERF,
+	};
+
+	return pyi_observer_new(&setup, &run->observer, err);
+}
+
 /* The cgroup, and the BPF rows that are keyed by it: there before the first process of the sandbox is. */
 int pyi_step_groups(struct pyi_run *run, struct pyi_err *err)
 {
@@ -40,16 +53,13 @@ int pyi_step_groups(struct pyi_run *run, struct pyi_err *err)
 		return 0;
 	sweep(run);
 	pyi_step_mark("sweep");
-	ret = pyi_cgroup_new(&run->facts, &run->plan->limits, &run->cgroup, err);
+	ret = (run->plan->profile ? pyi_cgroup_new_measured : pyi_cgroup_new)(
+		&run->facts, &run->plan->limits, &run->cgroup, err);
 	pyi_step_mark("cgroup");
 	if (!ret && run->bpf)
 		ret = pyi_bpf_assign(run->bpf, pyi_cgroup_id(run->cgroup), run->plan, err);
 	pyi_step_mark("bpf rows");
-	if (!ret)
-		ret = pyi_observer_new(run->plan, run->cgroup, run->bpf,
-				       run->options->required_layers & 1u << PYI_LAYER_BPF_PERF,
-				       &run->observer, err);
-	return ret;
+	return ret ? ret : make_observer(run, err);
 }
 
 static int build_seccomp(struct pyi_run *run, struct pyi_err *err)

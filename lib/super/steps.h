@@ -91,6 +91,7 @@ int pyi_step_start(struct pyi_run *run, int *ret_exec_failed, struct pyi_err *er
 int pyi_step_watch(struct pyi_run *run, struct pyi_err *err);
 void pyi_step_outcome(struct pyi_run *run);
 void pyi_step_fill_result(struct pyi_run *run);
+void pyi_step_log_profile(const struct pyi_run *run);
 int pyi_step_write_result(struct pyi_run *run, struct pyi_err *err);
 
 #endif

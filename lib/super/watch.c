@@ -49,6 +49,7 @@ enum slot {
 	SLOT_REPORT,
 	SLOT_SIGNAL,
 	SLOT_TIMER,
+	SLOT_ALARM,
 	SLOT_OUT,
 	SLOT_ERR,
 	N_SLOTS
@@ -146,6 +147,8 @@ static void look_at_cpu(struct loop *loop, uint64_t now)
 	if (usage.cpu_us >= quota || (watch->observer && pyi_observer_cpu_is_spent(watch->observer))) {
 		loop->cpu_look_us = 0;
 		loop->cpu_kill_us = now + CPU_GRACE_US;
+		if (watch->observer)
+			pyi_observer_sample(watch->observer, now);
 		(void)pyi_sandbox_signal(watch->sandbox, SIGXCPU);
 		note_kill(watch, PYI_REASON_CPU_TIME);
 		return;
@@ -386,6 +389,8 @@ static void fill_slots(struct loop *loop, struct pollfd *slots, bool status_open
 	slots[SLOT_REPORT] = (struct pollfd){ watch->report_fd, POLLIN, 0 };
 	slots[SLOT_SIGNAL] = (struct pollfd){ watch->signal_fd, POLLIN, 0 };
 	slots[SLOT_TIMER] = (struct pollfd){ loop->timer_fd, POLLIN, 0 };
+	slots[SLOT_ALARM] = (struct pollfd){ watch->observer ? pyi_observer_fd(watch->observer) : -1,
+					     POLLIN, 0 };
 	for (which = 0; which < 2; which++) {
 		struct pollfd *slot = &slots[SLOT_OUT + which];
 
@@ -415,6 +420,8 @@ static int watch_loop(struct loop *loop, struct pyi_err *err)
 		}
 		if (slots[SLOT_TIMER].revents)
 			on_timer(loop);
+		if (slots[SLOT_ALARM].revents)
+			pyi_observer_alarm(watch->observer, pyi_now_us());
 		if (slots[SLOT_SIGNAL].revents)
 			on_signal(loop);
 		if (slots[SLOT_REPORT].revents && !on_report(watch))

@@ -124,6 +124,8 @@ exits 153 "receiving more"
 is "$(member r.json reason)" net_bytes "ends with the reason"
 is "$(member r.json exit_code)" 153 "and the code in the result"
 like "$err" '^pyisolate: .*1MiB.*--net-bytes' "one line names the limit and the flag"
+is "$(member r.json events.0.kind)" NET_LIMIT "the event"
+is "$(member r.json events.0.limit_bytes) $(member r.json events.0.bytes)" "1048576 $(used)" "with its figures"
 ok "no more than the limit came in: $(used)" test "$(used)" -le 1048576
 ok "the rest was dropped" test "$(member r.json counters.net_dropped_packets)" -gt 0
 
