@@ -129,6 +129,18 @@ PYI_IMAGE_INLINE void pyi_image_cpu(uint32_t *ret_words)
 	ret_words[11] = a;
 }
 
+/*
+ * Model and main features only, which is one question instead of six: the restorer asks for a file that was compared
+ * in full on this machine a millisecond before (image_check.c).
+ */
+PYI_IMAGE_INLINE bool pyi_image_is_cpu(const uint32_t *words)
+{
+	uint32_t a, b, c, d;
+
+	__cpuid(1, a, b, c, d);
+	return words[1] == a && words[2] == c && words[3] == d;
+}
+
 /* The binary's own build-id, from the notes that are loaded with it; NULL without. PYI_IMAGE_BUILD_ID_LEN bytes. */
 PYI_IMAGE_INLINE const uint8_t *pyi_image_build_id(const Elf64_Ehdr *self)
 {

@@ -172,7 +172,6 @@ PYI_IMAGE_INLINE bool is_own_data(const struct pyi_image_range *run)
 PYI_IMAGE_INLINE enum pyi_image_reason check(struct pyi_image_header *header, long size)
 {
 	const uint8_t *build_id = pyi_image_build_id(&__ehdr_start);
-	uint32_t cpu[PYI_IMAGE_CPU_WORDS];
 	struct stat st = { 0 };
 
 	if (size < (long)sizeof(*header) || sys3(__NR_fstat, PYI_GUEST_IMAGE_FD, (long)&st, 0) ||
@@ -185,11 +184,7 @@ PYI_IMAGE_INLINE enum pyi_image_reason check(struct pyi_image_header *header, lo
 	for (int i = 0; i < PYI_IMAGE_BUILD_ID_LEN; i++)
 		if (!build_id || header->build_id[i] != build_id[i])
 			return PYI_IMAGE_OTHER_BINARY;
-	pyi_image_cpu(cpu);
-	for (int i = 0; i < PYI_IMAGE_CPU_WORDS; i++)
-		if (header->cpu[i] != cpu[i])
-			return PYI_IMAGE_OTHER_CPU;
-	return PYI_IMAGE_USED;
+	return pyi_image_is_cpu(header->cpu) ? PYI_IMAGE_USED : PYI_IMAGE_OTHER_CPU;
 }
 
 /* 0, or not: then nothing is there. */
