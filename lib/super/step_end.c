@@ -33,11 +33,25 @@ static void restore_terminal(const struct pyi_run *run)
 		(void)tcsetattr(STDIN_FILENO, TCSANOW, was);
 }
 
+/* Somebody reads the record. */
 static bool wants_result(const struct pyi_run *run)
 {
 	const struct pyi_run_options *options = run->options;
 
 	return options->result_path || options->result_fd >= 0 || options->hooks || options->profile;
+}
+
+/* The guest of a sandbox that may live for long: those that start meanwhile shall have an image. */
+static int on_ready(void *arg, struct pyi_err *err)
+{
+	struct pyi_run *run = arg;
+	const struct pyi_run_hooks *hooks = run->options->hooks;
+	int ret = hooks->ready(hooks->arg, err);
+
+	if (ret == 0)
+		pyi_step_image_later(run);
+	run->needs_image = false;
+	return ret;
 }
 
 int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
@@ -50,6 +64,8 @@ int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 	run->watch.cgroup = run->cgroup;
 	run->watch.observer = run->observer;
 	run->watch.hooks = run->options->hooks;
+	run->watch.on_ready = run->options->hooks ? on_ready : NULL;
+	run->watch.ready_arg = run;
 	ret = pyi_watch_run(&run->watch, err);
 	pyi_step_mark("end");
 	restore_terminal(run);
@@ -58,7 +74,7 @@ int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 	if (ret)
 		return ret;
 	if (run->cgroup)
-		run->has_usage = (wants_result(run)
+		run->has_usage = (wants_result(run) || run->options->hooks
 					  ? pyi_cgroup_usage(run->cgroup, &run->usage)
 					  : pyi_cgroup_refusals(run->cgroup, &run->usage)) == 0;
 	if (run->observer)

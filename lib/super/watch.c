@@ -243,7 +243,7 @@ static void on_ready(struct pyi_watch *watch, const struct pyi_report_msg *msg)
 	watch->has_image = msg->flags & PYI_REPORT_IMAGE;
 	if (!watch->has_image && msg->path[0])
 		pyi_log_verbose("the image was not used: %s", msg->path);
-	if (watch->hooks && watch->hooks->ready(watch->hooks->arg, &watch->hook_error) < 0)
+	if (watch->on_ready && watch->on_ready(watch->ready_arg, &watch->hook_error) < 0)
 		kill_all(watch);
 }
 

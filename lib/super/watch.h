@@ -40,6 +40,9 @@ struct pyi_watch {
 	int out_fds[2]; /* read ends of the guest's stdout and stderr; -1 where it writes itself */
 	uint64_t start_us;		   /* CLOCK_MONOTONIC */
 	const struct pyi_run_hooks *hooks; /* NULL without; its log takes the output */
+	/* Called when the guest is in the user's code; NULL: not. A refusal ends everything. */
+	int (*on_ready)(void *arg, struct pyi_err *err);
+	void *ready_arg;
 
 	/* what was seen */
 	bool has_exited; /* init told the guest's end */
@@ -50,7 +53,7 @@ struct pyi_watch {
 	bool was_killed; /* by us, for `kill_reason` */
 	enum pyi_reason kill_reason;
 	bool was_stopped;	   /* somebody asked for its end */
-	struct pyi_err hook_error; /* `ready` refused: everything was killed */
+	struct pyi_err hook_error; /* on_ready refused: everything was killed */
 	bool was_signalled;	   /* a signal was forwarded */
 	bool is_ready;		   /* the guest reached the user's code */
 	bool has_image;		   /* from an image */

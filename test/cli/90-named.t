@@ -114,6 +114,19 @@ behave() {
 	pyi stop "${p}s"
 	exits 0 "one that floods its output is stopped as well"
 
+	if has cgroup; then
+		pyi spawn "${p}u" -c '
+import os, time
+if os.fork() == 0:
+    until = time.process_time() + 0.4
+    while time.process_time() < until: pass
+    os._exit(0)
+time.sleep(1.2)'
+		pyi wait "${p}u"
+		state "${p}u"
+		ok "the record counts a process nobody waited for" test "$(member "$T/r.json" cpu_ms | cut -d. -f1)" -ge 350
+	fi
+
 	# ---- stop: SIGTERM first, then SIGKILL
 	pyi spawn "${p}t" -c '
 import signal, sys, time
