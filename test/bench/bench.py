@@ -14,6 +14,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import named  # noqa: E402
 import starts  # noqa: E402
 
 ROUNDS = int(os.environ.get("PYI_BENCH_ROUNDS", "200"))
@@ -158,6 +159,9 @@ def main():
     result["command"] = processes(helper, "a command, whole process; ratio to " + reference, commands, reference)
 
     targets(binary, helpers, result, next(iter(hosts.values()), None), bwrap)
+
+    result["named"] = named.measure(binary)
+    table("named sandboxes at once", ("", "", "beside"), named.rows(result["named"]))
 
     script = os.path.join(HERE, "compute.py")
     interpreters = {"3.13t inside": [binary, "run", "--cwd", "/tmp", script],

@@ -35,6 +35,12 @@ behave() {
 	exits 125 "a live duplicate is refused"
 	contains "$err" "there is a sandbox '${p}a' already" "with the name"
 	is "$(printf '%s\n' "$err" | wc -l)" 1 "in one line"
+	if [ "$1" = bpf ]; then
+		pyi doctor --unload
+		exits 125 "doctor --unload while a named sandbox lives"
+		contains "$err" "named sandboxes are still running" "is refused, and says why"
+		ok "the registry is still there" is_state "${p}a" running
+	fi
 	pyi stop "${p}a"
 	exits 0 "stop"
 	ok "its supervisor is gone" is_gone "$pid"

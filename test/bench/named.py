@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""Many named sandboxes at once: what it takes to start, list and stop them, and what each supervisor costs.
+
+    named.py BIN        by itself; bench.py takes measure() along. PYI_BENCH_NAMED (500) says how many.
+
+The registry is in files of a directory of this bench's own. Ended entries are made by linking one, 5000 of them.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+MANY = int(os.environ.get("PYI_BENCH_NAMED", "500"))
+ENDED = 5000
+SLEEPER = "import time\nwhile True: time.sleep(5)"
+
+
+def timed(argv, env, count=1):
+    start = time.monotonic()
+    for i in range(count):
+        subprocess.run([a.replace("@", str(i)) for a in argv], env=env, check=True, stdout=subprocess.DEVNULL)
+    return (time.monotonic() - start) / count * 1e3
+
+
+def private_kib(pid):
+    with open("/proc/%s/smaps_rollup" % pid) as f:
+        return sum(int(n) for n in re.findall(r"^Private_(?:Clean|Dirty): *(\d+)", f.read(), re.M))
+
+
+def measure(binary):
+    """Milliseconds of whole commands, as a caller sees them; KiB."""
+    directory = tempfile.mkdtemp(prefix="pyi-bench-named-")
+    env = dict(os.environ, PYISOLATE_RUN_DIR=directory)
+    got = {"many": MANY}
+    try:
+        got["true_ms"] = timed(["/bin/true"], env, 50)
+        got["run_ms"] = timed([binary, "run", "-c", "pass"], env, 50)
+        got["spawn_ms"] = timed([binary, "spawn", "box-@", "-c", SLEEPER], env, MANY)
+        listing = subprocess.run([binary, "stats", "--json"], env=env, check=True, capture_output=True, text=True)
+        pids = re.findall(r'"pid":(\d+)', listing.stdout)
+        got["live"] = len(pids)
+        got["private_kib"] = sum(map(private_kib, pids)) / len(pids)
+        got["stats_live_ms"] = min(timed([binary, "stats"], env) for _ in range(10))
+        got["run_beside_ms"] = timed([binary, "run", "-c", "pass"], env, 50)
+        subprocess.run([binary, "spawn", "over", "-c", "pass"], env=env, check=True)
+        subprocess.run([binary, "wait", "over"], env=env, check=True)
+        entries = os.path.join(directory, "sandboxes")
+        for i in range(ENDED):
+            os.link(os.path.join(entries, "over"), os.path.join(entries, "over-%d" % i))
+        got["stats_all_ms"] = min(timed([binary, "stats"], env) for _ in range(10))
+        got["stop_ms"] = timed([binary, "stop", "box-@"], env, MANY)
+    finally:
+        for i in range(MANY):
+            if os.path.exists(os.path.join(directory, "sandboxes", "box-%d" % i)):
+                subprocess.run([binary, "stop", "-q", "box-%d" % i], env=env, check=False)
+        shutil.rmtree(directory)
+    return got
+
+
+def rows(got):
+    many = got["live"]
+    return [
+        ("spawn, each of %d" % many, "%.1f ms" % got["spawn_ms"], "%.2f x run -c pass" % (got["spawn_ms"] / got["run_ms"])),
+        ("run -c pass beside %d" % many, "%.1f ms" % got["run_beside_ms"],
+         "%.2f x with none" % (got["run_beside_ms"] / got["run_ms"])),
+        ("private memory of a supervisor", "%.0f KiB" % got["private_kib"], "target 512"),
+        ("stats, %d live" % many, "%.1f ms" % got["stats_live_ms"], "%.1f x /bin/true" % (got["stats_live_ms"] / got["true_ms"])),
+        ("stats, %d live and %d ended" % (many, ENDED), "%.1f ms" % got["stats_all_ms"],
+         "%.1f x /bin/true" % (got["stats_all_ms"] / got["true_ms"])),
+        ("stop, each", "%.1f ms" % got["stop_ms"], "%.2f x run -c pass" % (got["stop_ms"] / got["run_ms"])),
+    ]
+
+
+if __name__ == "__main__":
+    for row in rows(measure(os.path.abspath(sys.argv[1]))):
+        print("%-40s %12s   %s" % row)
