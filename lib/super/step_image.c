@@ -27,8 +27,10 @@ void pyi_step_image(struct pyi_run *run)
 
 	if (run->options->guest != PYI_GUEST_PYTHON || run->options->no_image)
 		return;
-	if (pyi_image_find(&wish, &run->image_fd, &err) == 0)
+	if (pyi_image_find(&wish, &run->image_fd, &err) == 0) {
+		pyi_step_mark("image");
 		return;
+	}
 	pyi_log_verbose("no image is used: %s", err.msg);
 	run->needs_image = true;
 }

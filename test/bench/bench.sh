@@ -35,4 +35,8 @@ if [ -x "$top/build/3.13/pyisolate" ] && [ "$bin" != "$top/build/3.13/pyisolate"
 	set -- "$@" "$top/build/3.13/pyisolate" "$(installed "$("$top/vendor/cpython.sh" 3.13)" gil)"
 fi
 mkdir -p "$top/build"
-HOST_PATH=$PATH "$outside" -I -S "$top/test/bench/bench.py" "$@"
+# Images in a place of their own, on a disk as theirs is; one is there before the first figure.
+mkdir -m 0711 "$work/images"
+mkdir -m 0700 "$work/images/root"
+export PYI_TEST_IMAGES="$work/images" XDG_CACHE_HOME="$work/images" HOST_PATH="$PATH"
+sh "$top/test/private.sh" sh -c '"$1" image build -q; shift; exec "$@"' sh "$bin" "$outside" -I -S -B "$top/test/bench/bench.py" "$@"

@@ -6,6 +6,7 @@
 . "${0%/*}/lib.sh"
 . "${0%/*}/image-lib.sh"
 
+need native # it builds many images, which takes long without a processor of its own
 own_images
 rows=${PYI_SOAK_STARTS:-300}
 at_once=${PYI_SOAK_AT_ONCE:-200}
