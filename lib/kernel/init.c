@@ -29,6 +29,7 @@
 #include "base/io.h"
 #include "base/timing.h"
 #include "base/util.h"
+#include "kernel/bpf.h"
 #include "kernel/cgroup.h"
 #include "kernel/lockdown.h"
 #include "kernel/mount.h"
@@ -104,9 +105,17 @@ static int tie_to_supervisor(const struct state *state, struct pyi_err *err)
 static int close_inherited(const struct pyi_init *init, struct pyi_err *err)
 {
 	const struct pyi_sandbox_start *start = init->start;
-	int keep[] = { init->status_fd, init->self_fd,	 init->idmap_fd, start->stdio[0],
-		       start->stdio[1], start->stdio[2], start->spec_fd, start->report_fd,
-		       start->image_fd, init->netns_fd };
+	int keep[] = { init->status_fd,
+		       init->self_fd,
+		       init->idmap_fd,
+		       start->stdio[0],
+		       start->stdio[1],
+		       start->stdio[2],
+		       start->spec_fd,
+		       start->report_fd,
+		       start->image_fd,
+		       init->netns_fd,
+		       start->bpf ? pyi_bpf_arm_fd(start->bpf) : -1 };
 	size_t n = pyi_init_sort_fds(keep, PYI_ARRAY_SIZE(keep));
 
 	return pyi_lockdown_fds(keep, n, err);
@@ -285,6 +294,11 @@ static int start_guest(struct state *state, int exec_fd)
 		fail(state, &err);
 	}
 	mark("fork");
+	/* The guest waits at the gate: from its first own step on it is judged, and so are we. */
+	if (state->init->start->bpf && pyi_bpf_arm(state->init->start->bpf) < 0) {
+		pyi_err_sys(&err, errno, "cannot arm the BPF LSM programs");
+		fail(state, &err);
+	}
 	if (drop_fds(state, gate[1], fate[0], &err) || lock_down(state, &err))
 		fail(state, &err);
 	mark("lock-down");

@@ -44,6 +44,7 @@ struct resolver {
 	struct pyi_grants *grants;
 	size_t cap;
 	size_t links_cap;
+	size_t tops_cap;
 	bool want_idmap;
 	int userns_fd; /* -1 until it is needed */
 	struct device devices[DEVICES_MAX];
@@ -261,6 +262,14 @@ static bool can_idmap(struct resolver *res, const struct pyi_walk *walk)
 
 /* ------------------------------------------------------------------------------------------------------ grants */
 
+static enum pyi_path_kind kind_of(const struct pyi_walk *walk)
+{
+	return walk->fd < 0		   ? PYI_PATH_MISSING
+	       : S_ISDIR(walk->st.st_mode) ? PYI_PATH_DIR
+	       : S_ISREG(walk->st.st_mode) ? PYI_PATH_FILE
+					   : PYI_PATH_OTHER;
+}
+
 static int add_grant(struct resolver *res, const struct pyi_fs_rule *rule, unsigned int access,
 		     const struct pyi_walk *walk, bool was_made, bool from_glob, struct pyi_err *err)
 {
@@ -275,10 +284,7 @@ static int add_grant(struct resolver *res, const struct pyi_fs_rule *rule, unsig
 		.verdict = rule ? rule->verdict : PYI_ALLOW,
 		.access = access,
 		.path = strdup(walk->path),
-		.kind = walk->fd < 0		    ? PYI_PATH_MISSING
-			: S_ISDIR(walk->st.st_mode) ? PYI_PATH_DIR
-			: S_ISREG(walk->st.st_mode) ? PYI_PATH_FILE
-						    : PYI_PATH_OTHER,
+		.kind = kind_of(walk),
 		.was_made = was_made,
 		.exact = !from_glob,
 		.rule = rule,
@@ -377,6 +383,26 @@ static int add_match(void *data, const char *path, struct pyi_err *err)
 	return add_path(match->res, match->rule, match->rule->access, path, true, err);
 }
 
+static int add_top(struct resolver *res, const struct pyi_fs_rule *rule,
+		   const struct pyi_walk *walk, struct pyi_err *err)
+{
+	struct pyi_grants *g = res->grants;
+	struct pyi_glob_top top = { .rule = rule, .kind = kind_of(walk) };
+	struct pyi_err unused;
+
+	if (grow((void **)&g->tops, g->n_tops, &res->tops_cap, sizeof(*g->tops), err))
+		return -ENOMEM;
+	if (rule->verdict == PYI_ALLOW && walk->fd >= 0) {
+		top.can_grant = check_file_system(walk, rule->access, &unused) == 0;
+		top.can_idmap = can_idmap(res, walk);
+	}
+	top.path = strdup(walk->path);
+	if (!top.path)
+		return pyi_err_nomem(err);
+	g->tops[g->n_tops++] = top;
+	return 0;
+}
+
 /* Where a pattern begins must exist: else it is a mistake that would go unseen. */
 static int check_fixed_part(struct resolver *res, const struct pyi_fs_rule *rule, struct pyi_err *err)
 {
@@ -392,7 +418,7 @@ static int check_fixed_part(struct resolver *res, const struct pyi_fs_rule *rule
 		return refuse(rule, r, err);
 	if (walk.fd < 0 && rule->verdict == PYI_ALLOW)
 		return refuse(rule, pyi_err_set(err, ENOENT, "'%s' does not exist", top), err);
-	return 0;
+	return add_top(res, rule, &walk, err);
 }
 
 static int add_rule(struct resolver *res, const struct pyi_fs_rule *rule, struct pyi_err *err)

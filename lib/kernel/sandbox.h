@@ -34,6 +34,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct pyi_bpf;
 struct pyi_cgroup;
 struct pyi_err;
 struct pyi_plan;
@@ -42,6 +43,7 @@ struct pyi_seccomp;
 struct pyi_sandbox_start {
 	const struct pyi_plan *plan;
 	struct pyi_cgroup *cgroup; /* NULL without */
+	const struct pyi_bpf *bpf; /* to arm the LSM programs with when the tree is made; NULL without them */
 	int landlock_abi;
 	int stdio[3]; /* become 0, 1, 2 of the guest; -1: closed */
 	int spec_fd; /* Python: the guest spec (memfd), becomes PYI_GUEST_SPEC_FD; -1 for a command */

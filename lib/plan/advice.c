@@ -29,9 +29,9 @@ static const struct {
 		"run inside 'systemd-run --user --scope -p Delegate=yes', or as root",
 	},
 	[PYI_LAYER_BPF_LSM] = {
-		"rules that change while a sandbox runs, denials recorded with their rule",
-		"rules are fixed when the sandbox starts",
-		"boot with 'bpf' in the lsm= list",
+		"patterns and denies that hold for new files too, denials recorded with their rule",
+		"patterns hold for what exists when the sandbox starts",
+		"boot with 'bpf' in the lsm= list (Linux 6.12)",
 		"run as root",
 	},
 	[PYI_LAYER_BPF_CGROUP] = {

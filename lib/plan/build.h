@@ -14,6 +14,7 @@
 struct pyi_cover;
 struct pyi_err;
 struct pyi_facts;
+struct pyi_grant;
 struct pyi_grants;
 struct pyi_names;
 
@@ -25,6 +26,7 @@ struct pyi_build {
 	const struct pyi_names *names;	 /* never NULL here */
 	struct pyi_plan *plan;		 /* what is being built; owned by the caller */
 	struct pyi_cover *cover;	 /* effective access by path; owned by the caller */
+	struct pyi_grant *tops; /* directories that patterns for writing need; owned by the caller */
 	uint32_t needed; /* layers (1 << enum pyi_layer) that this policy cannot do without */
 	bool is_dev;	 /* rules marked `warn` let through */
 };
@@ -48,8 +50,13 @@ int pyi_build_ids(struct pyi_build *b, struct pyi_err *err);
 int pyi_build_net(struct pyi_build *b, struct pyi_err *err);
 int pyi_build_contracts(struct pyi_build *b, struct pyi_err *err);
 int pyi_build_layers(struct pyi_build *b, struct pyi_err *err);
+
+/* BPF LSM is wanted and missing: OFF, with the reason. */
+void pyi_build_lsm_is_off(struct pyi_build *b);
+
 int pyi_build_tree(struct pyi_build *b, struct pyi_err *err);
 int pyi_build_landlock(struct pyi_build *b, struct pyi_err *err);
+int pyi_build_paths(struct pyi_build *b, struct pyi_err *err);
 int pyi_build_cwd(struct pyi_build *b, struct pyi_err *err);
 int pyi_build_rlimits(struct pyi_build *b, struct pyi_err *err);
 int pyi_build_env(struct pyi_build *b, struct pyi_err *err);

@@ -33,11 +33,13 @@ static int compare_grant(const void *x, const void *y)
 	const struct pyi_grant *const *a = x, *const *b = y;
 	int c = pyi_path_compare((*a)->path, (*b)->path);
 
-	/* At one path: the policy's rules in their order, our own list last. Pointers into one array. */
+	/* At one path: the policy's rules in their order, our own list last. */
 	if (c)
 		return c;
 	if (!(*a)->rule != !(*b)->rule)
 		return (*a)->rule ? -1 : 1;
+	if ((*a)->rule != (*b)->rule)
+		return (*a)->rule < (*b)->rule ? -1 : 1;
 	return *a < *b ? -1 : *a > *b;
 }
 
@@ -99,10 +101,12 @@ static int add_grant(struct pyi_build *b, struct pyi_cover_node *node,
 
 	node->can_idmap = node->can_idmap || grant->can_idmap;
 	if (grant->verdict == PYI_WARN && b->is_dev) {
-		/* No layer of this version can record it, so it opens no more than it must. */
+		/* It opens no more than it must. */
 		node->access |= grant->access == PYI_EXEC ? PYI_READ | PYI_EXEC : PYI_READ;
 		if (!node->rule)
 			node->rule = grant->rule;
+		if (b->plan->use_bpf_lsm)
+			return 0;
 		return pyi_build_warn(
 			b, err, "%s: 'warn: %s' is let through without a record of each use",
 			grant->rule ? pyi_build_origin(&grant->rule->from, origin) : "", grant->path);
@@ -157,18 +161,52 @@ static int check_grant(const struct pyi_grant *grant, struct pyi_err *err)
 			   grant->rule ? pyi_build_origin(&grant->rule->from, origin) : "");
 }
 
-static int sort_grants(const struct pyi_grants *grants, const struct pyi_grant ***ret_sorted,
-		       size_t *ret_n, struct pyi_err *err)
+/*
+ * A pattern for writing means files that are not there yet, too: with BPF LSM its directory is brought in as a whole,
+ * and each use of what is in it is judged by the pattern.
+ */
+static int find_tops(struct pyi_build *b, size_t *ret_n, struct pyi_err *err)
 {
-	_cleanup_free const struct pyi_grant **sorted = calloc(grants->n + 1,
-							       sizeof(const struct pyi_grant *));
-	size_t n = 0;
+	const struct pyi_grants *grants = b->grants;
+	struct pyi_err unused = { 0 };
 
+	*ret_n = 0;
+	b->tops = calloc(grants->n_tops + 1, sizeof(*b->tops));
+	if (!b->tops)
+		return pyi_err_nomem(err);
+	for (size_t i = 0; i < grants->n_tops && b->plan->use_bpf_lsm; i++) {
+		const struct pyi_glob_top *top = &grants->tops[i];
+		struct pyi_grant grant = { .verdict = PYI_ALLOW,
+					   .access = PYI_READ | PYI_WRITE,
+					   .path = top->path,
+					   .kind = top->kind,
+					   .can_idmap = top->can_idmap,
+					   .rule = top->rule };
+
+		if (top->rule->verdict == PYI_ALLOW && top->rule->access & PYI_WRITE &&
+		    top->can_grant && top->kind == PYI_PATH_DIR && !check_grant(&grant, &unused))
+			b->tops[(*ret_n)++] = grant;
+	}
+	return 0;
+}
+
+static int sort_grants(struct pyi_build *b, const struct pyi_grant ***ret_sorted, size_t *ret_n,
+		       struct pyi_err *err)
+{
+	const struct pyi_grants *grants = b->grants;
+	_cleanup_free const struct pyi_grant **sorted = NULL;
+	size_t n = 0, n_tops;
+	int r = find_tops(b, &n_tops, err);
+
+	if (r)
+		return r;
+	sorted = calloc(grants->n + n_tops + 1, sizeof(const struct pyi_grant *));
 	if (!sorted)
 		return pyi_err_nomem(err);
+	for (size_t i = 0; i < n_tops; i++)
+		sorted[n++] = &b->tops[i];
 	for (size_t i = 0; i < grants->n; i++) {
-		int r = check_grant(&grants->v[i], err);
-
+		r = check_grant(&grants->v[i], err);
 		if (r < 0)
 			return r;
 		if (!r)
@@ -221,7 +259,7 @@ int pyi_cover_build(struct pyi_build *b, struct pyi_err *err)
 	cover = b->cover = calloc(1, sizeof(*cover));
 	if (!cover)
 		return pyi_err_nomem(err);
-	r = sort_grants(b->grants, &sorted, &n, err);
+	r = sort_grants(b, &sorted, &n, err);
 	if (r)
 		return r;
 	for (size_t i = 0; i < n;) {

@@ -61,6 +61,7 @@ static int inexact(struct pyi_build *b, const struct pyi_fs_rule *rule, const ch
 	char origin[PYI_ORIGIN_MAX];
 
 	pyi_build_origin(&rule->from, origin);
+	pyi_build_lsm_is_off(b); /* the layer that could hold such a rule */
 	if (b->plan->mode == PYI_MODE_HARDENED)
 		return pyi_err_set(err, EOPNOTSUPP,
 				   "%s: %s; use narrower paths, or --mode compatibility to go without it",
@@ -169,10 +170,14 @@ int pyi_cover_check_exact(struct pyi_build *b, struct pyi_err *err)
 {
 	int r = 0;
 
-	if (!b->plan->use_namespaces)
+	if (!b->plan->use_namespaces && !b->plan->use_bpf_lsm)
 		r = check_without_namespaces(b, err);
 	for (size_t i = 0; i < b->policy->n_fs && !r; i++) {
 		const struct pyi_fs_rule *rule = &b->policy->fs[i];
+
+		/* What it denies BPF LSM denies; what it lets write must be brought in first. */
+		if (b->plan->use_bpf_lsm && rule->verdict != PYI_ALLOW)
+			continue;
 
 		if (is_denying(b, rule))
 			r = rule->is_glob ? check_deny_glob(b, rule, err)

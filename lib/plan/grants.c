@@ -15,6 +15,9 @@ void pyi_grants_release(struct pyi_grants *grants)
 		free(grants->links[i].path);
 		free(grants->links[i].target);
 	}
+	for (size_t i = 0; i < grants->n_tops; i++)
+		free(grants->tops[i].path);
+	free(grants->tops);
 	free(grants->v);
 	free(grants->links);
 	memset(grants, 0, sizeof(*grants));

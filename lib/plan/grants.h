@@ -29,11 +29,22 @@ struct pyi_link { /* a symlink met on the way to a granted path; made again insi
 	char *target;
 };
 
+/* Where the fixed part of a pattern leads: what stands before the first component with a wildcard. */
+struct pyi_glob_top {
+	const struct pyi_fs_rule *rule;
+	char *path; /* real; "/" for a pattern that begins with one; owned */
+	enum pyi_path_kind kind;
+	bool can_grant; /* with the rule's access: no file system that is nobody's */
+	bool can_idmap;
+};
+
 struct pyi_grants {
 	struct pyi_grant *v; /* sorted by path, parents before children */
 	size_t n;
 	struct pyi_link *links;
 	size_t n_links;
+	struct pyi_glob_top *tops; /* of every pattern, in the policy's order */
+	size_t n_tops;
 };
 
 void pyi_grants_release(struct pyi_grants *grants);

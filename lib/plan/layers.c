@@ -131,6 +131,14 @@ static const char *missing_controller(const struct pyi_build *b)
 	return NULL;
 }
 
+/* Can the BPF LSM programs judge a sandbox here? Then they judge each. */
+static bool has_lsm(const struct pyi_facts *facts)
+{
+	return facts->is_root && !facts->bpf_lsm.errnum && !facts->bpf_cgroup.errnum &&
+	       !facts->cgroup.errnum && facts->cgroup_kind != PYI_CGROUP_NONE &&
+	       facts->cgroup_v2_dir[0];
+}
+
 static void decide_cgroup(struct pyi_build *b)
 {
 	const struct pyi_limits *limits = &b->policy->limits;
@@ -138,11 +146,12 @@ static void decide_cgroup(struct pyi_build *b)
 			 limits->cpu_time_ms || b->options->profile;
 	const char *missing = missing_controller(b);
 
-	if (!has_limit && !b->plan->n_net) {
+	if (!has_limit && !b->plan->n_net && !has_lsm(b->facts)) {
 		set(b, PYI_LAYER_CGROUP, PYI_LAYER_UNUSED, "no limit needs it");
 		return;
 	}
-	need(b, PYI_LAYER_CGROUP);
+	if (has_limit || b->plan->n_net)
+		need(b, PYI_LAYER_CGROUP);
 	if (b->facts->cgroup.errnum || b->facts->cgroup_kind == PYI_CGROUP_NONE) {
 		struct pyi_fact none = { .errnum = ENOENT, .detail = "no writable cgroup hierarchy" };
 
@@ -157,9 +166,25 @@ static void decide_cgroup(struct pyi_build *b)
 		set(b, PYI_LAYER_CGROUP, PYI_LAYER_ON, "%s", cgroup_kind_name(b->facts->cgroup_kind));
 }
 
+void pyi_build_lsm_is_off(struct pyi_build *b)
+{
+	if (b->facts->is_root && b->facts->bpf_lsm.errnum)
+		set_off(b, PYI_LAYER_BPF_LSM, &b->facts->bpf_lsm);
+	else
+		set(b, PYI_LAYER_BPF_LSM, PYI_LAYER_OFF, "%s",
+		    b->facts->is_root ? "there is no control group for it" : "only root may load it");
+}
+
 static void decide_bpf(struct pyi_build *b)
 {
-	set(b, PYI_LAYER_BPF_LSM, PYI_LAYER_UNUSED, "not used by this version");
+	/* Where it is missing, rules that only it can hold make it OFF: see cover_exact.c. */
+	if (has_lsm(b->facts) && b->plan->use_cgroup)
+		set(b, PYI_LAYER_BPF_LSM, PYI_LAYER_ON, "%s", "");
+	else if (b->options->required_layers & 1u << PYI_LAYER_BPF_LSM)
+		pyi_build_lsm_is_off(b);
+	else
+		set(b, PYI_LAYER_BPF_LSM, PYI_LAYER_UNUSED, "the other layers hold what the rules say");
+	b->plan->use_bpf_lsm = is_on(b, PYI_LAYER_BPF_LSM);
 	if (b->plan->n_net)
 		need(b, PYI_LAYER_BPF_CGROUP);
 	if (b->facts->is_root && !b->facts->bpf_cgroup.errnum && b->plan->use_cgroup &&

@@ -184,6 +184,8 @@ static int build(struct pyi_build *b, struct pyi_err *err)
 	if (!r)
 		r = pyi_build_landlock(b, err);
 	if (!r)
+		r = pyi_build_paths(b, err);
+	if (!r)
 		r = pyi_build_cwd(b, err);
 	if (!r)
 		r = pyi_build_env(b, err);
@@ -213,6 +215,7 @@ int pyi_plan_build(const struct pyi_policy *policy, const struct pyi_plan_option
 	b.plan->guest = options->guest;
 	r = build(&b, err);
 	pyi_cover_free(b.cover);
+	free(b.tops);
 	if (r) {
 		pyi_plan_free(b.plan);
 		return r;

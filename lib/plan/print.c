@@ -12,6 +12,7 @@
 #include "base/util.h"
 #include "plan/build.h"
 #include "policy/contract.h"
+#include "policy/dfa.h"
 
 const char *pyi_op_name(enum pyi_op_kind kind)
 {
@@ -277,6 +278,9 @@ void pyi_plan_print(const struct pyi_plan *plan, struct pyi_buf *out)
 	for (size_t i = 0; i < plan->n_ops; i++)
 		print_op(&plan->ops[i], out);
 	print_landlock(plan, out);
+	if (plan->paths)
+		pyi_buf_printf(out, "paths       automaton of %u states, %u byte classes\n",
+			       plan->paths->n_states, plan->paths->n_classes);
 	print_net(plan, out);
 	print_contracts(plan, out);
 	print_limits(plan, out);

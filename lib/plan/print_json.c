@@ -7,6 +7,7 @@
 #include "plan/build.h"
 #include "plan/print.h"
 #include "policy/contract.h"
+#include "policy/dfa.h"
 
 static void print_access(struct pyi_json *json, unsigned int access)
 {
@@ -187,6 +188,12 @@ void pyi_plan_print_json(const struct pyi_plan *plan, struct pyi_buf *out)
 	pyi_json_bool(&json, "empty_network", plan->own_netns);
 	print_tree(plan, &json);
 	print_landlock(plan, &json);
+	if (plan->paths) {
+		pyi_json_object(&json, "paths");
+		pyi_json_u64(&json, "states", plan->paths->n_states);
+		pyi_json_u64(&json, "classes", plan->paths->n_classes);
+		pyi_json_end_object(&json);
+	}
 	print_net(plan, &json);
 	print_contracts(plan, &json);
 	print_limits(plan, &json);

@@ -78,12 +78,6 @@ static const struct feature features[N_FEATURES] = {
 	[FEATURE_BPF_PERF] = { "bpf-perf", PYI_LAYER_BPF_PERF, NULL, NULL, NULL },
 };
 
-/* Not in use yet, so nothing is lost. */
-static bool is_unused(enum feature_id id)
-{
-	return id == FEATURE_BPF_LSM;
-}
-
 static struct pyi_fact directory_fact(const char *dir)
 {
 	struct pyi_fact fact = { .errnum = dir[0] ? 0 : ENOENT };
@@ -162,8 +156,6 @@ static const char *purpose(enum feature_id id)
 
 static const char *loss(enum feature_id id)
 {
-	if (is_unused(id))
-		return "nothing: this version does not use it";
 	return features[id].layer < 0 ? features[id].loss
 				      : pyi_layer_loss((enum pyi_layer)features[id].layer);
 }
@@ -269,8 +261,7 @@ void pyi_doctor_print(const struct pyi_facts *facts, const char *image, struct p
 			pyi_buf_printf(out, "%24swhy: %s%s%s\n", "", fact.detail,
 				       fact.detail[0] && errname ? ": " : "", errname ? errname : "");
 		pyi_buf_printf(out, "%24swithout it: %s\n", "", loss(id));
-		if (!is_unused(id))
-			pyi_buf_printf(out, "%24swhat to do: %s\n", "", advice(facts, id));
+		pyi_buf_printf(out, "%24swhat to do: %s\n", "", advice(facts, id));
 	}
 	pyi_buf_printf(out, "\ngrade %c: %s\n", grade, grade_text(grade));
 	if (mode)
@@ -303,8 +294,7 @@ void pyi_doctor_print_json(const struct pyi_facts *facts, const char *image, str
 		pyi_json_string(&json, "errno", fact.errnum ? strerrorname_np(fact.errnum) : NULL);
 		pyi_json_string(&json, "purpose", purpose(id));
 		pyi_json_string(&json, "loss", fact.errnum ? loss(id) : NULL);
-		pyi_json_string(&json, "advice",
-				fact.errnum && !is_unused(id) ? advice(facts, id) : NULL);
+		pyi_json_string(&json, "advice", fact.errnum ? advice(facts, id) : NULL);
 		pyi_json_end_object(&json);
 	}
 	pyi_json_end_object(&json);

@@ -24,6 +24,7 @@
 #include "kernel/bpf.h"
 #include "kernel/cgroup.h"
 #include "super/outcome_contract.h"
+#include "super/outcome_kernel.h"
 #include "super/watch.h"
 
 static void decide_killed(const struct pyi_watch *watch, struct pyi_result *result)
@@ -193,7 +194,17 @@ static char *format_origin(const struct pyi_origin *from, char *buf, size_t size
 	return buf;
 }
 
-static void add_fs_denial(const struct pyi_plan *plan, const struct pyi_report_msg *msg,
+/* What the guest says of it where the kernel has said it too: then only the line of its code is of use. */
+static const struct pyi_bpf_event *find_event(const struct pyi_outcome_input *input, const char *path)
+{
+	for (size_t i = 0; i < input->n_events; i++)
+		if (input->events[i].op == PYI_BPF_PATH && !input->events[i].is_warning &&
+		    strcmp(input->events[i].path, path) == 0)
+			return &input->events[i];
+	return NULL;
+}
+
+static void add_fs_denial(const struct pyi_outcome_input *input, const struct pyi_report_msg *msg,
 			  struct pyi_result *result)
 {
 	char path[PATH_MAX], rule_text[PATH_MAX + 32], origin[PATH_MAX], at[1200];
@@ -201,7 +212,7 @@ static void add_fs_denial(const struct pyi_plan *plan, const struct pyi_report_m
 	const struct pyi_fs_rule *rule = NULL;
 	unsigned int access;
 
-	if (!is_denial(plan, msg, path, sizeof(path), &rule, &access))
+	if (!is_denial(input->plan, msg, path, sizeof(path), &rule, &access) || find_event(input, path))
 		return;
 	denial.op = (char *)(access == PYI_WRITE ? "write" : access == PYI_EXEC ? "exec" : "open");
 	if (rule) {
@@ -243,18 +254,41 @@ static void format_address(const struct pyi_bpf_event *event, char *buf, size_t 
 	}
 }
 
-/* Where in the guest's code it says it was refused this very address. */
-static const struct pyi_report_msg *find_claim(const struct pyi_watch *watch, const char *target)
+/* Where in the guest's code it says it was refused this very address or path. */
+static const struct pyi_report_msg *find_claim(const struct pyi_outcome_input *input,
+					       const char *target, bool is_address)
 {
+	const struct pyi_watch *watch = input->watch;
+	char path[PATH_MAX];
 	size_t i;
 
 	for (i = 0; i < watch->n_oserrors; i++) {
 		const struct pyi_report_msg *msg = &watch->oserrors[i];
 
-		if ((msg->flags & PYI_REPORT_ADDRESS) && msg->file[0] && strcmp(msg->path, target) == 0)
+		if (!msg->file[0] || !(msg->flags & PYI_REPORT_ADDRESS) != !is_address)
+			continue;
+		if (strcmp(msg->path, target) == 0 ||
+		    (!is_address && absolute_path(input->plan, msg->path, path, sizeof(path)) &&
+		     strcmp(path, target) == 0))
 			return msg;
 	}
 	return NULL;
+}
+
+/* What the BPF LSM programs said of a path, with the line of code that the guest claims for it. */
+static void add_path_denial(const struct pyi_outcome_input *input,
+			    const struct pyi_bpf_event *event, struct pyi_result *result)
+{
+	const struct pyi_policy *policy = input->plan->policy;
+	const struct pyi_report_msg *claim = find_claim(input, event->path, false);
+	const struct pyi_fs_rule *rule = event->rule < policy->n_fs ? &policy->fs[event->rule] : NULL;
+	char origin[PATH_MAX], at[1200];
+
+	if (rule)
+		format_origin(&rule->from, origin, sizeof(origin));
+	if (claim)
+		snprintf(at, sizeof(at), "%s:%u", claim->file, claim->line);
+	pyi_outcome_add_path(event, rule, rule ? origin : NULL, claim ? at : NULL, result);
 }
 
 static void add_net_denial(const struct pyi_outcome_input *input, const struct pyi_bpf_event *event,
@@ -273,7 +307,7 @@ static void add_net_denial(const struct pyi_outcome_input *input, const struct p
 							 : "connect");
 	format_address(event, target, sizeof(target));
 	denial.target = target;
-	claim = find_claim(input->watch, proto == PYI_NET_UDP ? target + strlen("udp://") : target);
+	claim = find_claim(input, proto == PYI_NET_UDP ? target + strlen("udp://") : target, true);
 	if (claim) {
 		snprintf(at, sizeof(at), "%s:%u", claim->file, claim->line);
 		denial.at = at;
@@ -293,6 +327,19 @@ static void add_net_denial(const struct pyi_outcome_input *input, const struct p
 	}
 	denial.rule = rule_text;
 	(void)pyi_result_add_denial(result, &denial);
+}
+
+static void add_event(const struct pyi_outcome_input *input, const struct pyi_bpf_event *event,
+		      struct pyi_result *result)
+{
+	if (event->op == PYI_BPF_PATH)
+		add_path_denial(input, event, result);
+	else if (event->op == PYI_BPF_KERNEL)
+		pyi_outcome_add_surface(event, result);
+	else if (event->op == PYI_BPF_DEVICE)
+		pyi_outcome_add_device(event, result);
+	else
+		add_net_denial(input, event, result);
 }
 
 void pyi_outcome_decide(const struct pyi_outcome_input *input, struct pyi_result *result)
@@ -326,9 +373,9 @@ void pyi_outcome_decide(const struct pyi_outcome_input *input, struct pyi_result
 					    : watch->max_rss_bytes;
 
 	for (i = 0; i < watch->n_oserrors; i++)
-		add_fs_denial(input->plan, &watch->oserrors[i], result);
+		add_fs_denial(input, &watch->oserrors[i], result);
 	for (i = 0; i < input->n_events; i++)
-		add_net_denial(input, &input->events[i], result);
+		add_event(input, &input->events[i], result);
 	if (input->events_total > input->n_events) {
 		result->denials_dropped += input->events_total - input->n_events;
 		result->denials_total += input->events_total - input->n_events;
@@ -438,10 +485,19 @@ static void explain_path(const struct pyi_plan *plan, const struct pyi_report_ms
 		pyi_log_note("'%s' is denied by %s %s", msg->path, rule->from.file, rule->path);
 }
 
+/* The last address that was refused, NULL. */
+static const struct pyi_bpf_event *last_address(const struct pyi_outcome_input *input)
+{
+	for (size_t i = input->n_events; i-- > 0;)
+		if (input->events[i].op == PYI_BPF_CONNECT || input->events[i].op == PYI_BPF_BIND)
+			return &input->events[i];
+	return NULL;
+}
+
 static void explain_uncaught(const struct pyi_outcome_input *input)
 {
 	const struct pyi_report_msg *msg = &input->watch->uncaught;
-	const struct pyi_bpf_event *event;
+	const struct pyi_bpf_event *event = last_address(input);
 	char target[96];
 
 	if (strcmp(msg->name, "ModuleNotFoundError") == 0) {
@@ -452,8 +508,7 @@ static void explain_uncaught(const struct pyi_outcome_input *input)
 		return;
 	if (msg->path[0] && !(msg->flags & PYI_REPORT_ADDRESS)) {
 		explain_path(input->plan, msg);
-	} else if (input->n_events) {
-		event = &input->events[input->n_events - 1];
+	} else if (event) {
 		if (event->contract)
 			return; /* pyi_outcome_explain_contracts has said it */
 		format_address(event, target, sizeof(target));

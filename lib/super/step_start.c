@@ -171,6 +171,7 @@ int pyi_step_start(struct pyi_run *run, int *ret_exec_failed, struct pyi_err *er
 	_cleanup_fd int err_end = -1;
 	int write_ends[2] = { -1, -1 };
 	struct pyi_sandbox_start start = {
+		.bpf = run->plan->use_bpf_lsm ? run->bpf : NULL,
 		.plan = run->plan,
 		.cgroup = run->cgroup,
 		.landlock_abi = run->facts.landlock_abi,

@@ -73,7 +73,15 @@ run "$PYISOLATE" run --allow-write "$T/tree" --deny-write "$T/tree/repo/hooks" -
 ok "not inside" test ! -e tree/repo/hooks/planted -a ! -e tree/aside
 ok "while what is beside it is written" test -e tree/repo/allowed
 run "$PYISOLATE" run -v --allow-write "$T/tree" --deny-write "$T/tree/missing/hooks" -c pass
-if [ "$(id -u)" = 0 ]; then
+if has bpf-lsm; then
+	exits 0 "a deny of what is not there yet is kept by BPF LSM"
+	run "$PYISOLATE" run --allow-write "$T/tree" --deny-write "$T/tree/missing/hooks" -c '
+import os, sys
+os.mkdir(sys.argv[1])
+os.mkdir(sys.argv[1] + "/hooks")' "$T/tree/missing"
+	exits 1 "making it fails"
+	ok "while what is beside it is made" test -d tree/missing -a ! -e tree/missing/hooks
+elif [ "$(id -u)" = 0 ]; then
 	exits 125 "a deny of what is not there yet cannot be kept in a writable grant: refused"
 else
 	like "$err" "missing/hooks.* does not exist" "a deny of what is not there yet is refused, or said to be without effect"

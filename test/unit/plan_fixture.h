@@ -52,6 +52,7 @@ static inline struct pyi_facts host_root(void)
 	struct pyi_facts facts = { .is_root = true, .landlock_abi = 7 };
 
 	set_cgroup(&facts, PYI_CGROUP_V2);
+	facts.bpf_lsm = refused(EPERM, "bpf");
 	return facts;
 }
 
@@ -61,6 +62,7 @@ static inline struct pyi_facts host_user(void)
 
 	facts.cgroup = refused(EACCES, "mkdir");
 	facts.bpf_cgroup = refused(EPERM, "bpf");
+	facts.bpf_lsm = facts.bpf_cgroup;
 	facts.idmap = refused(EPERM, "mount_setattr");
 	return facts;
 }
@@ -77,6 +79,8 @@ static inline struct pyi_facts make_host(const char *name)
 		facts.mdwe = refused(EINVAL, "prctl");
 	} else if (!strcmp(name, "root-nobpf")) {
 		facts.bpf_cgroup = refused(EPERM, "bpf");
+	} else if (!strcmp(name, "root-lsm")) {
+		facts.bpf_lsm = (struct pyi_fact){ .detail = "loaded" };
 	} else if (!strcmp(name, "root-nopids")) {
 		set_cgroup(&facts, PYI_CGROUP_HYBRID);
 		facts.cgroup_pids_dir[0] = '\0';
@@ -174,6 +178,22 @@ static inline void resolve_path(struct pyi_grants *grants, const struct pyi_fs_r
 		add_grant(grants, rule, path, PYI_PATH_MISSING, false);
 }
 
+static inline void add_top(struct pyi_grants *grants, const struct pyi_fs_rule *rule)
+{
+	struct pyi_glob_top top = { .rule = rule, .can_grant = true, .can_idmap = true };
+	size_t len = strcspn(rule->path, "*?[");
+
+	while (len && rule->path[len] != '/')
+		len--;
+	top.path = len ? strndup(rule->path, len) : strdup("/");
+	for (size_t i = 0; i < PYI_ARRAY_SIZE(host_files); i++)
+		if (!strcmp(host_files[i].path, top.path))
+			top.kind = host_files[i].kind;
+	grants->tops = realloc(grants->tops, (grants->n_tops + 1) * sizeof(*grants->tops));
+	assert_non_null(grants->tops);
+	grants->tops[grants->n_tops++] = top;
+}
+
 /* What lib/kernel/resolve.c does on a real host. */
 static inline struct pyi_grants resolve(const struct pyi_policy *policy, bool is_command)
 {
@@ -184,6 +204,8 @@ static inline struct pyi_grants resolve(const struct pyi_policy *policy, bool is
 
 		if (!rule->is_glob)
 			resolve_path(&grants, rule, rule->path);
+		else
+			add_top(&grants, rule);
 		for (size_t j = 0; rule->is_glob && j < PYI_ARRAY_SIZE(host_files); j++)
 			if (!fnmatch(rule->path, host_files[j].path, FNM_PATHNAME))
 				add_grant(&grants, rule, host_files[j].path, host_files[j].kind,
