@@ -41,7 +41,12 @@
 #include "super/observer.h"
 #include "super/run.h"
 
-enum { CPU_LOOK_MIN_US = 1000, CPU_LOOK_MAX_US = 1000000, CPU_GRACE_US = 1000000 };
+enum {
+	CPU_LOOK_MIN_US = 1000,
+	CPU_LOOK_IDLE_US = 20000, /* at the least, where nothing was used since the last look */
+	CPU_LOOK_MAX_US = 1000000,
+	CPU_GRACE_US = 1000000,
+};
 
 enum slot {
 	SLOT_PIDFD,
@@ -66,6 +71,7 @@ struct loop {
 	int timer_fd;
 	uint64_t wall_deadline_us; /* 0: none */
 	uint64_t cpu_look_us;	   /* 0: none */
+	uint64_t cpu_seen_us;	   /* used at the last look */
 	uint64_t cpu_kill_us;	   /* 0: SIGXCPU not sent */
 	uint64_t stop_kill_us;	   /* 0: nobody asked for the end */
 	long n_cpus;
@@ -156,6 +162,9 @@ static void look_at_cpu(struct loop *loop, uint64_t now)
 	wait_us = (quota - usage.cpu_us) / (uint64_t)loop->n_cpus;
 	if (wait_us < CPU_LOOK_MIN_US)
 		wait_us = CPU_LOOK_MIN_US;
+	if (wait_us < CPU_LOOK_IDLE_US && usage.cpu_us == loop->cpu_seen_us)
+		wait_us = CPU_LOOK_IDLE_US;
+	loop->cpu_seen_us = usage.cpu_us;
 	loop->cpu_look_us = now + wait_us;
 }
 
