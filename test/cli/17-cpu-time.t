@@ -72,7 +72,7 @@ if [ -n "$is_on" ]; then
 	# The supervisor is stopped, so that only the kernel can act; each child alone stays below the whole second of
 	# its RLIMIT_CPU. What they used together, as they counted it themselves, is the quota and no more.
 	mkfifo go
-	"$PYISOLATE" run --cpu-time $((500 * times))ms --timeout 100s --result r.json -c '
+	"$PYISOLATE" run --require bpf-perf --cpu-time $((500 * times))ms --timeout 100s --result r.json -c '
 import os, resource, signal, sys, time
 def spin():
     while True: pass
