@@ -64,7 +64,7 @@ def main(libdir, outdir):
     here = os.path.dirname(os.path.abspath(__file__))
     builtin = set(_imp._frozen_module_names())
     modules = [m for m in find_modules(libdir) if m[0] not in builtin]
-    modules.append(("_pyisolate", os.path.join(here, "_pyisolate.py"), False))
+    modules += [(name, os.path.join(here, name + ".py"), False) for name in ("_pyisolate", "_pyisolate_image")]
     rank = {name: i for i, name in enumerate(HOT)}
     modules.sort(key=lambda m: (rank.get(m[0], len(rank)), m[0]))
 

@@ -37,7 +37,7 @@
 
 struct pyi_err;
 
-enum { PYI_IMAGE_KEY_LEN = 64, PYI_IMAGE_PRELOAD_MAX = 64, PYI_IMAGE_NAMES_LEN = 2048 };
+enum { PYI_IMAGE_KEY_LEN = 64, PYI_IMAGE_PRELOAD_MAX = 64, PYI_IMAGE_NAMES_LEN = 8192 };
 
 /* argv[0] of the builder; main() hands over to pyi_image_builder_main. */
 #define PYI_IMAGE_ARGV0 "pyisolate-image"

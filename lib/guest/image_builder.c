@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "guest/image.h"
+#include "guest/image_hide.h"
 #include "guest/image_write.h"
 #include "guest/internal.h"
 
@@ -45,23 +46,71 @@ static int warm_up(struct pyi_err *err)
 	return 0;
 }
 
+/* In the interpreter's own words: most likely one of the names is no module. */
+static int import_error(struct pyi_err *err)
+{
+	PyObject *exc = PyErr_GetRaisedException();
+	PyObject *text = exc ? PyObject_Str(exc) : NULL;
+	const char *words = text ? PyUnicode_AsUTF8(text) : NULL;
+
+	return pyi_err_set(err, EINVAL, "cannot import the modules: %s", words ? words : "out of memory");
+}
+
+/* Modules are made ready by _pyisolate_image. The result is a dictionary of them. */
+static int make_modules_ready(const char *const *preload, PyObject **ret_modules, struct pyi_err *err)
+{
+	PyObject *image = PyImport_ImportModule("_pyisolate_image"); /* kept: its functions are in use */
+	PyObject *names = image ? PyObject_GetAttrString(image, "USUAL") : NULL;
+
+	for (; names && *preload; preload++) {
+		PyObject *name = PyUnicode_FromString(*preload);
+
+		if (!name || PyList_Append(names, name))
+			return pyi_guest_python_error(err, "cannot list the modules");
+		Py_DECREF(name);
+	}
+	*ret_modules = names ? PyObject_CallMethod(image, "prepare", "O", names) : NULL;
+	Py_XDECREF(names);
+	if (!*ret_modules)
+		return import_error(err);
+	pyi_image_keep_modules(PyImport_GetModuleDict());
+	pyi_image_keep_modules(*ret_modules);
+	return 0;
+}
+
+/* Once before, so that what is garbage by then is not in the image; the small rest of a warm-up once more. */
+static void collect(void)
+{
+	PyGC_Enable();
+	PyGC_Collect();
+	PyGC_Disable();
+}
+
 static int build(const char *const *preload, struct pyi_err *err)
 {
+	PyObject *modules = NULL, *blank, *names;
 	int ret = pyi_guest_make_common(true, err);
 
 	if (!ret)
 		ret = pyi_image_mend_prepare(err);
 	if (!ret)
-		ret = pyi_image_mend(err); /* once, for the same reason */
+		ret = make_modules_ready(preload, &modules, err);
+	if (ret)
+		return ret;
+	collect();
+	pyi_image_hide_objects();
+	ret = pyi_image_mend(err); /* once, for the same reason as the warm-up */
 	if (!ret)
 		ret = warm_up(err);
 	if (ret)
 		return ret;
-	PyGC_Enable();
-	PyGC_Collect();
-	PyGC_Disable();
-	pyi_guest_python_freeze();
-	return pyi_image_write(BUILDER_IMAGE_FD, "", err);
+	blank = PyUnicode_FromString(" ");
+	names = blank ? PyUnicode_Join(blank, modules) : NULL;
+	if (!names)
+		return pyi_guest_python_error(err, "cannot list the modules");
+	collect();
+	pyi_image_note_modules();
+	return pyi_image_write(BUILDER_IMAGE_FD, PyUnicode_AsUTF8(names), err);
 }
 
 int pyi_image_builder_main(int argc, char **argv)
