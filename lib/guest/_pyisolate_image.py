@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Modules that an image holds ready.
 
-The builder imports the modules that scripts use most, then takes them out of sys.modules again. When a guest imports one
-of them, the import system asks the finder and the loader as ever, and the loader, instead of a new module that it would
-then fill, gives the one that is there: with it come into sys.modules exactly the modules that its import would have
-loaded, and what that would have cached of the process is made fresh. A module that nobody imports costs nothing.
+The builder imports the modules that scripts use most, then takes them out of sys.modules again. When a guest imports
+one of them, the import system asks the finder and the loader as ever, and the loader, instead of a new module that it
+would then fill, gives the one that is there: with it come into sys.modules exactly the modules that its import would
+have loaded, and what that would have cached of the process is made fresh. A module that nobody imports costs nothing.
 
 A module is given only if everything that it has imported is, in sys.modules, what it was then, or absent. Otherwise
 (the program has put its own `re` there, or blocked `_json`) it is loaded as if there was no image.
@@ -13,8 +13,8 @@ import sys
 import builtins
 from _frozen_importlib import BuiltinImporter, FrozenImporter
 
-# By the import statements of CPython's test suite, our own tests and demo, and common scripts. What a module brings along
-# is ready as well. Not here: ctypes (makes executable memory), multiprocessing (a key for the whole run when imported),
+# By the import statements of CPython's test suite, our own tests and demo, and common scripts. What a module brings
+# along is ready as well. Not here: ctypes (makes executable memory), multiprocessing (makes a key when imported),
 # zoneinfo (reads the environment when imported).
 USUAL = """
     os io re json math cmath time random string struct array datetime calendar collections itertools functools operator

@@ -53,7 +53,8 @@ static int import_error(struct pyi_err *err)
 	PyObject *text = exc ? PyObject_Str(exc) : NULL;
 	const char *words = text ? PyUnicode_AsUTF8(text) : NULL;
 
-	return pyi_err_set(err, EINVAL, "cannot import the modules: %s", words ? words : "out of memory");
+	return pyi_err_set(err, EINVAL, "cannot import the modules: %s",
+			   words ? words : "out of memory");
 }
 
 /* Modules are made ready by _pyisolate_image. The result is a dictionary of them. */

@@ -162,6 +162,27 @@ PYI_IMAGE_INLINE const uint8_t *pyi_image_build_id(const Elf64_Ehdr *self)
 	return NULL;
 }
 
+/* The binary's writable segments, one or several that follow each other, in whole pages. */
+PYI_IMAGE_INLINE void pyi_image_own_data(const Elf64_Ehdr *self, uint64_t *ret_start, uint64_t *ret_end)
+{
+	const Elf64_Phdr *phdr = (const void *)((const char *)self + self->e_phoff);
+	const uint64_t mask = -(uint64_t)PYI_IMAGE_PAGE;
+
+	*ret_start = UINT64_MAX;
+	*ret_end = 0;
+	for (int i = 0; i < self->e_phnum; i++) {
+		uint64_t start = phdr[i].p_vaddr & mask;
+		uint64_t end = (phdr[i].p_vaddr + phdr[i].p_memsz + PYI_IMAGE_PAGE - 1) & mask;
+
+		if (phdr[i].p_type != PT_LOAD || !(phdr[i].p_flags & PF_W))
+			continue;
+		if (start < *ret_start)
+			*ret_start = start;
+		if (end > *ret_end)
+			*ret_end = end;
+	}
+}
+
 /* May these pages be mapped over? Whole, and where an image has pages; and a run lies in the file. */
 PYI_IMAGE_INLINE bool pyi_image_range_is_sane(const struct pyi_image_range *range)
 {

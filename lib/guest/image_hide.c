@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an image holds costs a guest nothing as long as nobody writes to it. Three parts of CPython would write all over it:
- * the garbage collector, which visits every object there is, frozen or not; the end, which empties every module; and the
- * counting of references. Here the builder takes what it has made out of their sight. It uses what is internal to
- * CPython 3.13.
+ * What an image holds costs a guest nothing as long as nobody writes to it. Three parts of CPython would write all
+ * over it: the garbage collector, which visits every object there is, frozen or not; the end, which empties every
+ * module; and the counting of references. Here the builder takes what it has made out of their sight. It uses what is
+ * internal to CPython 3.13.
  */
 #define Py_BUILD_CORE
 #include <Python.h>
@@ -16,9 +16,9 @@
 #include <internal/pycore_object.h>
 #include <internal/pycore_pystate.h>
 #ifdef Py_GIL_DISABLED
+#include <internal/mimalloc/mimalloc/internal.h>
 #include <internal/pycore_mimalloc.h>
 #include <internal/pycore_tstate.h>
-#include <internal/mimalloc/mimalloc/internal.h>
 #endif
 
 #include "guest/image_hide.h"
@@ -27,9 +27,9 @@
 /* -------------------------------------------------------------------------------------------- reference counts */
 
 /*
- * An immortal object's references are not counted. (CPython makes some so by itself, the free-threaded one all functions,
- * classes and modules once there is a second thread.) Left out is what a program can expect to end: __main__ and what is in
- * it, and streams, which flush when they go.
+ * An immortal object's references are not counted. (CPython makes some so by itself, the free-threaded one all
+ * functions, classes and modules once there is a second thread.) Left out is what a program can expect to end:
+ * __main__ and what is in it, and streams, which flush when they go.
  */
 static bool can_be_immortal(PyObject *op)
 {
@@ -67,7 +67,12 @@ static int visit(PyObject *op, void *unused)
 	return 0;
 }
 
-static void visit_tracked(PyObject *op)
+/* The function is CPython's, which the release build's check of indirect calls does not know. */
+#ifdef __clang__
+__attribute__((no_sanitize("cfi-icall")))
+#endif
+static void
+visit_tracked(PyObject *op)
 {
 	make_immortal(op);
 	Py_TYPE(op)->tp_traverse(op, visit, NULL);
@@ -80,8 +85,9 @@ static void visit_tracked(PyObject *op)
 static mi_heap_t hidden[_Py_MIMALLOC_HEAP_COUNT];
 
 /*
- * The collector finds objects by walking the heaps of all threads. The pages of a thread's heap go to another heap of the
- * same thread, which only the allocator knows: what is on them can be freed as ever; what is new comes from fresh pages.
+ * The collector finds objects by walking the heaps of all threads. The pages of a thread's heap go to another heap of
+ * the same thread, which only the allocator knows: what is on them can be freed as ever; what is new comes from fresh
+ * pages.
  */
 static void hide_heap(mi_heap_t *heap, mi_heap_t *to)
 {
@@ -100,7 +106,8 @@ static void hide_heap(mi_heap_t *heap, mi_heap_t *to)
 	heap->next = to;
 }
 
-static bool visit_block(const mi_heap_t *heap, const mi_heap_area_t *area, void *block, size_t size, void *offset)
+static bool visit_block(const mi_heap_t *heap, const mi_heap_area_t *area, void *block, size_t size,
+			void *offset)
 {
 	PyObject *op = block ? (PyObject *)((char *)block + *(size_t *)offset) : NULL;
 
@@ -111,7 +118,8 @@ static bool visit_block(const mi_heap_t *heap, const mi_heap_area_t *area, void 
 
 static void visit_heaps(void)
 {
-	size_t offset = 0, offset_pre = 2 * sizeof(PyObject *); /* a dictionary's and weak references' places before it */
+	size_t offset = 0,
+	       offset_pre = 2 * sizeof(PyObject *); /* a dictionary's and weak references' places before it */
 
 	mi_heap_visit_blocks(&hidden[_Py_MIMALLOC_HEAP_GC], true, visit_block, &offset);
 	mi_heap_visit_blocks(&hidden[_Py_MIMALLOC_HEAP_GC_PRE], true, visit_block, &offset_pre);
@@ -139,7 +147,8 @@ static PyGC_Head hidden;
  */
 static void move_after(PyGC_Head *gc, PyGC_Head *list)
 {
-	PyGC_Head *prev = _PyGCHead_PREV(gc), *next = _PyGCHead_NEXT(gc), *second = _PyGCHead_NEXT(list);
+	PyGC_Head *prev = _PyGCHead_PREV(gc), *next = _PyGCHead_NEXT(gc),
+		  *second = _PyGCHead_NEXT(list);
 
 	_PyGCHead_SET_NEXT(prev, next);
 	_PyGCHead_SET_PREV(next, prev);
@@ -155,8 +164,8 @@ void pyi_image_hide_objects(void)
 	PyGC_Head *from = &gc->permanent_generation.head, *first, *last;
 
 	pyi_guest_python_freeze();
-	for (PyGC_Head *gc = _PyGCHead_NEXT(from); gc != from; gc = _PyGCHead_NEXT(gc))
-		visit_tracked(_Py_FROM_GC(gc));
+	for (PyGC_Head *head = _PyGCHead_NEXT(from); head != from; head = _PyGCHead_NEXT(head))
+		visit_tracked(_Py_FROM_GC(head));
 	_PyGCHead_SET_NEXT(&hidden, &hidden);
 	_PyGCHead_SET_PREV(&hidden, &hidden);
 	if (_PyGCHead_NEXT(from) == from)
@@ -229,10 +238,10 @@ static bool is_as_it_was(PyObject *module)
 }
 
 /*
- * At the end, when threads have been joined and atexit functions have run, CPython empties all modules, so that what the
- * program has left in them is finalized. In those of the image whose names are still bound as they were nothing is the
- * program's own: they are taken out of sys.modules before. (What it has put into objects of such a module, a handler into a
- * list of logging's, is not finalized then; Python does not promise that either.)
+ * At the end, when threads have been joined and atexit functions have run, CPython empties all modules, so that what
+ * the program has left in them is finalized. In those of the image whose names are still bound as they were nothing
+ * is the program's own: they are taken out of sys.modules before. (What it has put into objects of such a module, a
+ * handler into a list of logging's, is not finalized then; Python does not promise that either.)
  */
 void __real__PyImport_FiniExternal(PyInterpreterState *interp);
 void __wrap__PyImport_FiniExternal(PyInterpreterState *interp);

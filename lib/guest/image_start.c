@@ -153,20 +153,12 @@ PYI_IMAGE_INLINE bool is_shaped_by_environment(char **envp)
 	return false;
 }
 
-/* The binary's writable segment, in whole pages. */
 PYI_IMAGE_INLINE bool is_own_data(const struct pyi_image_range *run)
 {
-	const Elf64_Phdr *phdr = (const void *)((const char *)&__ehdr_start + __ehdr_start.e_phoff);
+	uint64_t start, end;
 
-	for (int i = 0; i < __ehdr_start.e_phnum; i++) {
-		uint64_t end = phdr[i].p_vaddr + phdr[i].p_memsz;
-
-		if (phdr[i].p_type == PT_LOAD && (phdr[i].p_flags & PF_W))
-			return run->addr == (phdr[i].p_vaddr & -(uint64_t)PYI_IMAGE_PAGE) &&
-			       run->addr + (uint64_t)run->n_pages * PYI_IMAGE_PAGE ==
-				       ((end + PYI_IMAGE_PAGE - 1) & -(uint64_t)PYI_IMAGE_PAGE);
-	}
-	return false;
+	pyi_image_own_data(&__ehdr_start, &start, &end);
+	return run->addr == start && run->addr + (uint64_t)run->n_pages * PYI_IMAGE_PAGE == end;
 }
 
 PYI_IMAGE_INLINE enum pyi_image_reason check(struct pyi_image_header *header, long size)

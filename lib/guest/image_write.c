@@ -215,7 +215,7 @@ static int add_mappings(struct writer *writer)
 	return ret;
 }
 
-/* The binary's writable segment as a whole: one mapping takes the place of the two that the kernel makes of it. */
+/* The binary's own data as a whole: one mapping takes the place of those that the kernel makes of it. */
 static int add_data(struct writer *writer)
 {
 	return add_run(writer, writer->data_start, writer->data_end);
@@ -227,17 +227,12 @@ static void find_segments(struct writer *writer)
 	const Elf64_Phdr *phdr = (const void *)(__ehdr_start + ehdr->e_phoff);
 	const uint64_t mask = -(uint64_t)PYI_IMAGE_PAGE;
 
-	for (int i = 0; i < ehdr->e_phnum; i++) {
-		uint64_t end = phdr[i].p_vaddr + phdr[i].p_memsz;
-
-		if (phdr[i].p_type == PT_LOAD && (phdr[i].p_flags & PF_W)) {
-			writer->data_start = phdr[i].p_vaddr & mask;
-			writer->data_end = (end + PYI_IMAGE_PAGE - 1) & mask;
-		} else if (phdr[i].p_type == PT_GNU_RELRO) {
+	pyi_image_own_data(ehdr, &writer->data_start, &writer->data_end);
+	for (int i = 0; i < ehdr->e_phnum; i++)
+		if (phdr[i].p_type == PT_GNU_RELRO) {
 			writer->header->relro_start = phdr[i].p_vaddr & mask;
-			writer->header->relro_end = end & mask;
+			writer->header->relro_end = (phdr[i].p_vaddr + phdr[i].p_memsz) & mask;
 		}
-	}
 }
 
 /* What the kernel keeps of a thread, and libc has told it. */
