@@ -108,9 +108,9 @@ endif
 # The interpreter for the build itself; a fixed hash seed makes what it freezes reproducible.
 PYTHON := PYTHONHASHSEED=0 PYTHONHOME=$(CPYTHON) PYTHONPATH=$(CPYTHON)/lib $(CPYTHON)/python -S -P -B
 PYLIBS = $(CPYTHON)/libpython.a $(shell cat $(CPYTHON)/link)
-# What lib/guest/static.c, dlsym.c, image_mend.c and image_hide.c replace in libraries and in gcc's start-up code.
+# What lib/guest/static.c, dlsym.c, main.c, image_mend.c and image_hide.c replace in libraries and in gcc's start-up code.
 WRAP := dlopen dlerror dlsym setlocale __register_frame_info __deregister_frame_info openssl_get_fork_id \
-	_PyImport_FiniExternal \
+	_PyImport_FiniExternal _PyInterpreterState_Clear \
 	$(if $(filter 3.13t,$(RUNTIME)),_PyCriticalSection_BeginSlow)
 LDWRAP := $(WRAP:%=-Wl,--wrap=%) -Wl,--eh-frame-hdr -Wl,--entry=pyi_image_entry
 LIBS := -lbpf -lelf -lyaml -lcrypto -lzstd -lz -luuid -ldl -lm -lpthread

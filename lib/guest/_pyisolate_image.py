@@ -109,7 +109,7 @@ def _take(module):
 
 def _install():
     frozen_find, builtin_find = FrozenImporter.find_spec, BuiltinImporter.find_spec
-    frozen_exec = FrozenImporter.exec_module
+    frozen_create, frozen_exec = FrozenImporter.create_module, FrozenImporter.exec_module
     builtin_create, builtin_exec = BuiltinImporter.create_module, BuiltinImporter.exec_module
 
     def known_spec(name, loader):
@@ -124,8 +124,8 @@ def _install():
         return known_spec(fullname, BuiltinImporter) or builtin_find(fullname, path, target)
 
     def create_frozen(spec):
-        """Use default semantics for module creation."""
-        return _give(spec)
+        """Set __file__, if able."""
+        return _give(spec) or frozen_create(spec)
 
     def exec_frozen(module):
         return None if _take(module) else frozen_exec(module)

@@ -318,6 +318,7 @@ static int end_with_exception(bool *ret_interrupted)
 /* How the process ends. */
 static struct {
 	int code;
+	bool has_begun;
 	bool interrupted;
 	PyObject *streams[2]; /* stdout and stderr as they were when finalization began */
 } ending;
@@ -345,14 +346,18 @@ static bool can_flush(PyObject *stream)
 }
 
 /*
- * The audit event with which CPython begins to free the interpreter's memory. Threads have been joined, atexit
- * functions and finalizers run, modules destroyed, files flushed: the kernel frees the rest in no time.
+ * Where CPython begins to free the interpreter's memory. Threads have been joined, atexit functions and finalizers run,
+ * modules destroyed, files flushed: the kernel frees the rest in no time, and what an image holds cannot be freed.
  */
-static int on_audit(const char *event, PyObject *args, void *data)
+void __real__PyInterpreterState_Clear(PyThreadState *thread);
+void __wrap__PyInterpreterState_Clear(PyThreadState *thread);
+
+void __wrap__PyInterpreterState_Clear(PyThreadState *thread)
 {
-	if (strcmp(event, "cpython.PyInterpreterState_Clear") ||
-	    PyInterpreterState_Get() != PyInterpreterState_Main())
-		return 0;
+	if (!ending.has_begun || PyThreadState_GetInterpreter(thread) != PyInterpreterState_Main()) {
+		__real__PyInterpreterState_Clear(thread);
+		return;
+	}
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(ending.streams); i++)
 		if (ending.streams[i] && !can_flush(ending.streams[i]))
 			ending.code = EXIT_FLUSH;
@@ -379,9 +384,7 @@ static int run_to_end(const struct pyi_guest_spec *spec)
 	Py_XDECREF(result);
 	hold_stream(0, "stdout");
 	hold_stream(1, "stderr");
-	/* A hook of the user's may refuse ours: then the end just takes longer. */
-	PySys_AddAuditHook(on_audit, NULL);
-	PyErr_Clear();
+	ending.has_begun = true;
 	pyi_guest_python_end();
 	return end_process(Py_FinalizeEx() < 0 ? EXIT_FLUSH : ending.code);
 }
