@@ -4,13 +4,14 @@
  * See image.h for the whole; what the kernel and libc keep of a process is the restorer's (image_start.c).
  *
  *	fact				where it is cached		what is done
- *	native id of the thread		thread state, threading		set
+ *	native id of the thread		thread state			set
  *	resource limits			mimalloc, libc's thread stacks	fitted again
  *	environment			posix.environ, os.environ	filled again
  *	standard streams		sys, C's stdio			remade, unless they are pipes as the builder's
  *	time zone			libc, time			read again where there may be one
- *	random numbers			random, OpenSSL's generators	seeded again; OpenSSL: when next used
- *	time of the start		logging				set
+ *	random numbers of OpenSSL	its generators			seeded again when next used
+ *
+ * What modules cache that nobody has imported yet is made fresh when somebody does (_pyisolate_image.py).
  */
 #include <Python.h>
 
@@ -29,6 +30,7 @@
 static struct {
 	PyObject *environ;	       /* the dictionary behind os.environ */
 	PyObject *open, *text_wrapper; /* of _io */
+	PyObject *tzset;	       /* of time */
 } known;
 
 /* ------------------------------------------------------------------------------------------------- randomness */
@@ -165,18 +167,35 @@ static int mend_streams(void)
 	return 0;
 }
 
+/* -------------------------------------------------------------------------------------------------- time zone */
+
+/* The builder's is UTC, which is what a process without TZ and the system's file has, too. */
+static int mend_time_zone(void)
+{
+	PyObject *result;
+
+	if (!getenv("TZ") && access("/etc/localtime", F_OK))
+		return 0;
+	result = PyObject_CallNoArgs(known.tzset);
+	Py_XDECREF(result);
+	return result ? 0 : -1;
+}
+
 /* ------------------------------------------------------------------------------------------------------- all */
 
 int pyi_image_mend_prepare(struct pyi_err *err)
 {
 	PyObject *posix = PyImport_ImportModule("posix"), *io = PyImport_ImportModule("_io");
+	PyObject *time = PyImport_ImportModule("time");
 
 	known.environ = posix ? PyObject_GetAttrString(posix, "environ") : NULL;
 	known.open = io ? PyObject_GetAttrString(io, "open") : NULL;
 	known.text_wrapper = io ? PyObject_GetAttrString(io, "TextIOWrapper") : NULL;
+	known.tzset = time ? PyObject_GetAttrString(time, "tzset") : NULL;
 	Py_XDECREF(posix);
 	Py_XDECREF(io);
-	if (!known.environ || !known.open || !known.text_wrapper)
+	Py_XDECREF(time);
+	if (!known.environ || !known.open || !known.text_wrapper || !known.tzset)
 		return pyi_guest_python_error(err, "cannot find what an image has to mend");
 	return 0;
 }
@@ -185,7 +204,7 @@ int pyi_image_mend(struct pyi_err *err)
 {
 	pyi_guest_fit_limits();
 	PyThreadState_Get()->native_thread_id = PyThread_get_thread_native_id();
-	if (mend_environ() || mend_streams())
+	if (mend_environ() || mend_streams() || mend_time_zone())
 		return pyi_guest_python_error(err, "cannot mend what the image holds");
 	return 0;
 }

@@ -17,6 +17,7 @@
 #include <asm/prctl.h>
 #include <asm/unistd.h>
 #include <linux/mman.h>
+#include <linux/resource.h>
 #include <sys/stat.h>
 
 #include "guest/image.h"
@@ -24,7 +25,7 @@
 #include "guest/image_state.h"
 #include "kernel/sandbox.h"
 
-enum { SIGSET_BYTES = 8, CANARY_OFFSET = 0x28, EXIT_SETUP = 125 };
+enum { SIGSET_BYTES = 8, CANARY_OFFSET = 0x28, QUARTER = 4 };
 
 struct pyi_image_state pyi_image_state;
 
@@ -193,6 +194,21 @@ PYI_IMAGE_INLINE bool map(const struct pyi_image_range *range, bool is_run, long
 	return addr == (long)range->addr;
 }
 
+/*
+ * All of an image's memory counts against RLIMIT_DATA, used or not, where a started interpreter has only what it
+ * uses. Where that would be more than a quarter of the limit the program shall have the room.
+ */
+PYI_IMAGE_INLINE bool is_worth_its_memory(const struct pyi_image_header *header)
+{
+	uint64_t limit[2] = { UINT64_MAX, UINT64_MAX }, n_pages = 0; /* struct rlimit64 */
+
+	sys6(__NR_prlimit64, 0, RLIMIT_DATA, 0, (long)limit, 0, 0);
+	for (uint32_t i = 0; i < header->n_runs + header->n_areas; i++)
+		if (i < header->n_runs || header->ranges[i].arg)
+			n_pages += header->ranges[i].n_pages;
+	return n_pages <= limit[0] / (QUARTER * PYI_IMAGE_PAGE);
+}
+
 /* Everything but the binary's data, which is the last run; that one cannot fail any more: it only replaces. */
 PYI_IMAGE_INLINE bool map_all(const struct pyi_image_header *header)
 {
@@ -313,7 +329,7 @@ __attribute__((noinline)) static enum pyi_image_reason restore(const struct star
 		return reason;
 	if (is_shaped_by_environment(start->envp))
 		return PYI_IMAGE_ENVIRONMENT;
-	if (!map_all(header))
+	if (!is_worth_its_memory(header) || !map_all(header))
 		return PYI_IMAGE_NO_ROOM;
 	adopt(header, start, stack);
 	return PYI_IMAGE_USED;

@@ -92,7 +92,7 @@ static const char *const reasons[] = {
 	[PYI_IMAGE_OTHER_BINARY] = "it was made by another build of pyisolate",
 	[PYI_IMAGE_OTHER_CPU] = "it was made on another CPU",
 	[PYI_IMAGE_ENVIRONMENT] = "the environment has a variable that shapes the interpreter's start",
-	[PYI_IMAGE_NO_ROOM] = "its memory does not fit into the limits, or something else is there",
+	[PYI_IMAGE_NO_ROOM] = "it would take too much of the memory limit, or something else is where it belongs",
 };
 
 void pyi_guest_report_ready(void)
