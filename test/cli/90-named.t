@@ -90,12 +90,12 @@ behave() {
 	exits 4 "who comes later gets that of the new one"
 
 	# ---- the life cycle
-	pyi spawn "${p}q" --timeout 400ms -c "$LOOP"
+	pyi spawn "${p}q" --timeout "$short" -c "$LOOP"
 	pyi wait "${p}q"
 	exits 124 "limits hold: wall time"
 	state "${p}q"
 	is "$state/$reason" cancelled/wall_time "it was cancelled for its limit"
-	ok "the log says so" log_has "${p}q" "the wall time of 400ms is over"
+	ok "the log says so" log_has "${p}q" "the wall time of $short is over"
 	pyi spawn "${p}o" --output 10 -c 'print("x" * 100)'
 	pyi wait "${p}o"
 	exits 153 "limits hold: output"

@@ -50,13 +50,13 @@ wait "$follower"
 is "$?" 0 "a follower ends when the supervisor is killed"
 
 # ---- both streams, and our own lines
-pyi spawn both --timeout 500ms -v -c '
+pyi spawn both --timeout "$short" -v -c '
 import os, sys, time
 os.write(1, b"to stdout\n")
 os.write(2, b"to stderr\n")
 sys.stdout.write("no newline")
 sys.stdout.flush()
-time.sleep(9)'
+time.sleep(60)'
 pyi wait both
 pyi logs both
 contains "$out" "to stdout" "stdout"

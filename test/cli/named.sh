@@ -3,6 +3,7 @@
 #
 # For tests of named sandboxes: sourced after lib.sh.
 #
+#	$short		a time limit in which a guest starts, but not much more
 #	private_state	registry and logs in files below $T, for this test alone
 #	named PREFIX	sandboxes whose name begins so are stopped at the end of the test
 #	state NAME	what `stats` says: sets $state, $reason, $exit, and r.json
@@ -14,6 +15,10 @@ LOOP='
 import time
 print("ready", flush=True)
 while True: time.sleep(0.05)'
+
+# A short time that is long enough to start in: an emulated machine takes its time.
+short=${PYI_VM:+8s}
+short=${short:-400ms}
 
 private_state() {
 	PYISOLATE_RUN_DIR=$T/state
