@@ -34,14 +34,17 @@ static const struct pyi_option doctor_options[] = {
 
 static int unload(void)
 {
-	struct pyi_err err = { 0 };
+	struct pyi_err err = { 0 }, netns_err = { 0 };
+	int bpf, netns;
 
 	if (geteuid() != 0) {
 		pyi_log_error("doctor --unload: only root can remove what is pinned");
 		return PYI_EXIT_FAILURE;
 	}
-	if (pyi_bpf_unload(&err) || pyi_netns_unload(&err)) {
-		pyi_log_error("%s", err.msg);
+	bpf = pyi_bpf_unload(&err);
+	netns = pyi_netns_unload(&netns_err);
+	if (bpf || netns) {
+		pyi_log_error("%s", bpf ? err.msg : netns_err.msg);
 		return PYI_EXIT_FAILURE;
 	}
 	return 0;

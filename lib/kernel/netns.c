@@ -153,13 +153,14 @@ static void unpin(const char *name)
 /* Pin the namespace we are in, and lock it. */
 static int pin(int dir_fd, const char *name)
 {
-	int fd = openat(dir_fd, name, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	_cleanup_fd int fd = openat(dir_fd, name, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	char path[PATH_BYTES];
+	struct statfs fs;
 	bool is_lent;
 
-	if (fd < 0)
+	/* Never one over another: what could not be taken may be a pin all the same. */
+	if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type == NSFS_MAGIC)
 		return -1;
-	close(fd);
 	path_of(name, path);
 	if (PYI_FAULT(164, EPERM) || mount("/proc/self/ns/net", path, NULL, MS_BIND, NULL) < 0)
 		return -1;
@@ -249,11 +250,14 @@ int pyi_netns_unload(struct pyi_err *err)
 	if (flock(dir_fd, LOCK_EX) < 0)
 		return pyi_err_sys(err, errno, "cannot lock '" PYI_NETNS_DIR "'");
 	for (size_t i = 0; i < SLOTS; i++) {
-		_cleanup_fd int fd = take(dir_fd, names[i], &is_lent);
+		int fd = -1;
 
-		any_lent |= is_lent;
-		if (fd >= 0)
+		/* One over the other, should there ever be. */
+		for (int n = 0; n < 32 && (fd = take(dir_fd, names[i], &is_lent)) >= 0; n++) {
 			unpin(names[i]);
+			close(fd);
+		}
+		any_lent |= is_lent;
 		if (!is_lent)
 			(void)unlinkat(dir_fd, names[i], 0);
 	}
