@@ -151,7 +151,7 @@ if [ -z "$only" ]; then
 	fi
 	# The same without images: whatever a guest can do when it started from one it can do when it started normally.
 	PYI_TEST_IMAGES=none
-	rm "$work"/src/test/cli/6*-image-*.t # they have images of their own
+	rm -f "$work"/src/test/cli/6*-image-*.t # they have images of their own
 	[ -z "$is_root" ] || family cli-normal root "$work"/src/test/cli/*.t
 	family cli-user-normal user "$work"/src/test/cli/*.t
 	[ -z "$is_root" ] || family escape-normal root "$work"/src/test/escape/*.t

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -31,6 +32,7 @@ static int too_large(const char *what, struct pyi_err *err)
 static int read_script(const char *path, struct pyi_source *source, struct pyi_err *err)
 {
 	_cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct pollfd poller = { .fd = fd, .events = POLLIN };
 	_cleanup_free char *real = NULL;
 	struct stat st;
 	char *slash;
@@ -45,9 +47,15 @@ static int read_script(const char *path, struct pyi_source *source, struct pyi_e
 				   "script '%s' is a directory: name a file, or use -m", path);
 	if (S_ISREG(st.st_mode) && st.st_size > PYI_GUEST_TEXT_MAX)
 		return too_large("the script", err);
-	/* A fifo or /dev/stdin was opened without waiting for its writer; reads shall wait. */
+	/*
+	 * A fifo or /dev/stdin was opened without waiting for its writer; reads shall wait, and first of all until
+	 * there is one: before that a fifo is at its end at once.
+	 */
 	if (fcntl(fd, F_SETFL, 0))
 		return pyi_err_sys(err, errno, "cannot read script '%s'", path);
+	while (S_ISFIFO(st.st_mode) && poll(&poller, 1, -1) < 0)
+		if (errno != EINTR)
+			return pyi_err_sys(err, errno, "cannot wait for script '%s'", path);
 	ret = pyi_read_all(fd, PYI_GUEST_TEXT_MAX, &source->text);
 	if (ret == -EFBIG)
 		return too_large("the script", err);

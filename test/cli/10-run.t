@@ -47,6 +47,9 @@ mkfifo pipe.py
 cat text.py >pipe.py &
 pyi run pipe.py
 is "$out" fifo "a script may be a fifo"
+(sleep 0.5 && cat text.py >pipe.py) &
+pyi run pipe.py
+is "$out" fifo "whose writer comes late"
 
 # ---- stdio
 run "$PYISOLATE" run -c 'print(input() + "!"); print(input())' <<'END'
