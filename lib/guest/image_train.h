@@ -12,7 +12,7 @@ enum { PYI_IMAGE_TRAIN_FD = 6, PYI_IMAGE_TRAIN_IMAGE_FD = 7, PYI_IMAGE_TRAIN_MAX
 /* Before the process gives up the right to look at its own pages. */
 void pyi_image_train_begin(void);
 
-/* At the very end. Nothing happens in a guest that is not trained. */
+/* When the script has ended. Nothing happens in a guest that is not trained. */
 void pyi_image_train_end(void);
 
 #endif

@@ -362,7 +362,6 @@ void __wrap__PyInterpreterState_Clear(PyThreadState *thread)
 		if (ending.streams[i] && !can_flush(ending.streams[i]))
 			ending.code = EXIT_FLUSH;
 	fflush(NULL);
-	pyi_image_train_end();
 	_exit(end_process(ending.code));
 }
 
@@ -384,6 +383,7 @@ static int run_to_end(const struct pyi_guest_spec *spec)
 	Py_XDECREF(result);
 	hold_stream(0, "stdout");
 	hold_stream(1, "stderr");
+	pyi_image_train_end(); /* before the end: a guest that waits or sleeps shall not hold the pages of it */
 	ending.has_begun = true;
 	pyi_guest_python_end();
 	return end_process(Py_FinalizeEx() < 0 ? EXIT_FLUSH : ending.code);
