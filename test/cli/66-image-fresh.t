@@ -190,23 +190,26 @@ True
 False 1/2
 False
 asked for statistics" "blocked, imported again, reloaded, made by hand, found by others"
-pyi run - <<'END'
-import threading, logging, random, weakref, atexit
+cat >loud.py <<'END'
+import atexit, json, logging, threading
 logging.basicConfig(format="%(message)s")
 class Loud:
     def __init__(self, name):
         self.name = name
     def __del__(self):
         print("gone", self.name)
-kept = Loud("of __main__")
-random.mine = Loud("of a module of the library")
-atexit.register(print, "at exit")
-cycle = Loud("of a cycle"); cycle.me = cycle; del cycle
+    def method(self):
+        return Loud
 END
+{ cat loud.py && echo 'kept = Loud("of __main__"); atexit.register(print, "at exit")
+cycle = Loud("of a cycle"); cycle.me = cycle; del cycle'; } >end1.py
+pyi run end1.py
 is "$(printf '%s\n' "$out" | sort)" "at exit
 gone of __main__
-gone of a cycle
-gone of a module of the library" "finalizers of what the program has put anywhere run at the end"
+gone of a cycle" "finalizers of the program's objects run at the end"
+{ cat loud.py && echo 'json.mine = Loud("of the library")'; } >end2.py
+pyi run end2.py
+is "$out" "gone of the library" "and of those that it has put into modules of the library"
 pyi run -c 'import sys; sys.addaudithook(lambda *a: 1 / 0)'
 exits 0 "an audit hook that refuses everything cannot spoil the end"
 done_testing
