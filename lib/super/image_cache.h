@@ -71,8 +71,9 @@ int pyi_image_make(const struct pyi_image_wish *wish, struct pyi_image_place *re
 		   struct pyi_err *err);
 
 /*
- * Make the image in a process of its own, and return at once. Not if someone else is at it (-EAGAIN), an attempt failed
- * a moment ago or the directory cannot be written: *err says so. For the end of a run: the caller has one thread.
+ * Make the image in a process of its own, and return at once. Not if someone else is at it (-EAGAIN) or has made it
+ * meanwhile (-EEXIST), an attempt failed a moment ago or the directory cannot be written: *err says so. The caller has
+ * one thread.
  */
 int pyi_image_make_later(const struct pyi_image_wish *wish, struct pyi_err *err);
 

@@ -318,8 +318,12 @@ static int fork_builder(const struct attempt *attempt, struct pyi_err *err)
 int pyi_image_make_later(const struct pyi_image_wish *wish, struct pyi_err *err)
 {
 	struct attempt attempt = { .wish = wish, .dir_fd = -1, .lock_fd = -1 };
+	_cleanup_fd int made_fd = -1;
 	int ret = begin(&attempt, false, err);
 
+	/* Of many that started without, the first to end has made it. */
+	if (!ret && pyi_image_find(wish, &made_fd, NULL) == 0)
+		ret = pyi_err_set(err, EEXIST, "someone else has made one meanwhile");
 	if (!ret)
 		ret = check_note(&attempt, err);
 	if (!ret)

@@ -294,8 +294,10 @@ static void test_one_builder(void **state)
 	fd = open(path_of(PYI_IMAGE_LOCK), O_RDWR | O_CLOEXEC);
 	assert_int_equal(flock(fd, LOCK_EX), 0);
 	assert_int_equal(pyi_image_make_later(&usual, &err), -EAGAIN);
-	assert_non_null(strstr(err.msg, "someone else"));
+	assert_non_null(strstr(err.msg, "someone else is making"));
 	close(fd);
+	assert_int_equal(pyi_image_make_later(&usual, &err), -EEXIST);
+	assert_int_equal(builds, 1);
 }
 
 static void test_later(void **state)
