@@ -48,8 +48,9 @@ int on_tick(struct bpf_perf_event_data *ctx)
 	used = __sync_fetch_and_add(&row->used_ns, ctx->sample_period) + ctx->sample_period;
 	if (used >= row->kill_ns)
 		bpf_send_signal(SIGKILL);
-	else if (used >= row->quota_ns && bpf_map_update_elem(&told, &process, &one, BPF_NOEXIST) == 0)
-		bpf_send_signal(SIGXCPU);
+	else if (used >= row->quota_ns && bpf_map_update_elem(&told, &process, &one, BPF_NOEXIST) == 0 &&
+		 bpf_send_signal(SIGXCPU) < 0)
+		bpf_map_delete_elem(&told, &process); /* busy: with the next tick */
 	return 0;
 }
 
