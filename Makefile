@@ -186,7 +186,7 @@ $(B)/unit/%: test/unit/%.c $(UNIT_OBJ)
 # Small static programs that tests run inside and outside sandboxes.
 $(B)/helper/%: test/helper/%.c
 	@mkdir -p $(@D)
-	gcc -std=gnu17 -O1 -g $(WARN) -D_GNU_SOURCE -Ilib -static -o $@ $< -lpthread
+	gcc -std=gnu17 -O1 -g $(WARN) -D_GNU_SOURCE -Ilib -static -Ibpf -o $@ $< -lpthread
 
 # The proof that CFI works: one program with the release build's flags and one without.
 $(B)/helper/cfi-on: test/cfi/victim.c

@@ -28,11 +28,12 @@ enum {
 };
 
 /*
- * The memory of an element may be another's as soon as it is replaced: a reader takes what it read for its own only if
- * owner and generation were right before and after.
+ * A reload replaces it as a whole. The memory of an element that was replaced may be another sandbox's at once, or the
+ * same one's two generations on, and half written, its words in this order: a reader copies it, and takes the copy for
+ * its own only if owner and generation were right before and after, and the body is that of the generation.
  */
 struct pyi_abi_assignment {
-	__u64 body; /* first part of the keys in net_rows */
+	__u64 body; /* first part of the keys in net_rows: PYI_ABI_BODY */
 	__u32 generation;
 	__u32 flags;
 	__u64 owner; /* the key */
@@ -87,6 +88,14 @@ struct pyi_abi_body {
 	__u32 n_pages;
 	__u64 used_s; /* when it was last assigned, by the clock since boot */
 };
+
+/*
+ * Each generation of a sandbox has a body of its own: the cgroup's id in the lower 48 bits (the kernel counts them up
+ * from 1 and never uses one twice), the generation above them, counted from 0. After 65,536 of them a number comes
+ * again; what had it before was removed long ago.
+ */
+#define PYI_ABI_BODY_CGROUP		 0xffffffffffffull
+#define PYI_ABI_BODY(cgroup, generation) ((__u64)(cgroup) | (__u64)(__u16)((generation) - 1) << 48)
 
 /*
  * net_rows: LPM_TRIE. prefix_len counts the bits of body too: 64 + those of the address. IPv4 as ::ffff:a.b.c.d, so
@@ -327,6 +336,15 @@ struct pyi_abi_previous {
 	__s32 exit_code;
 };
 
+/* A reload on its way, for whoever finds it cut off: what the entry becomes if the assignment was swapped. */
+struct pyi_abi_reload {
+	__u32 generation; /* 0: none */
+	__u32 zero;
+	struct pyi_abi_limits limits;
+	__u8 policy_digest[32];
+	char policy_name[PYI_ABI_POLICY_NAME];
+};
+
 struct pyi_abi_sandbox {
 	struct pyi_abi_identity owner;
 	__u64 cgroup; /* v2 id, the key of the other maps; 0: none */
@@ -339,15 +357,27 @@ struct pyi_abi_sandbox {
 	__u8 policy_digest[32];
 	__u8 token_salt[16]; /* of reload: PYI_SANDBOX_HAS_TOKEN */
 	__u8 token_hash[32];
+	__u64 token_wait_ns;  /* no token is looked at before this time */
+	__u32 token_failures; /* wrong ones since the last right one */
+	__u32 zero;
 	char policy_name[PYI_ABI_POLICY_NAME]; /* terminated, cut */
 	char group[PYI_ABI_GROUP_NAME];	       /* name of its cgroup directories; "": none */
 	struct pyi_abi_end end;
 	struct pyi_abi_previous previous;
+	struct pyi_abi_reload reload;
 };
 
 enum {
 	PYI_SANDBOX_HAS_TOKEN = 1 << 0,
 	PYI_SANDBOX_HAS_BPF = 1 << 1, /* its cgroup has an assignment */
+	/* What it was started with, and no reload can give it: system calls, and the mode. */
+	PYI_SANDBOX_NET = 1 << 2, /* a network namespace with a network */
+	PYI_SANDBOX_TCP = 1 << 3,
+	PYI_SANDBOX_UDP = 1 << 4,
+	PYI_SANDBOX_LISTEN = 1 << 5,
+	PYI_SANDBOX_DEV = 1 << 6,
+	PYI_SANDBOX_RLIMITS = 1 << 8, /* its processes have limits of memory and CPU time of their own */
+	PYI_SANDBOX_INIT_COUNTS = 1 << 7, /* our first process is in its groups: one more than pids */
 };
 
 _Static_assert(sizeof(struct pyi_abi_name) == PYI_ABI_NAME, "name");
@@ -355,6 +385,7 @@ _Static_assert(sizeof(struct pyi_abi_identity) == 32, "identity");
 _Static_assert(sizeof(struct pyi_abi_limits) == 56, "limits");
 _Static_assert(sizeof(struct pyi_abi_end) == 64, "end");
 _Static_assert(sizeof(struct pyi_abi_previous) == 16, "previous");
-_Static_assert(sizeof(struct pyi_abi_sandbox) == 408, "sandbox");
+_Static_assert(sizeof(struct pyi_abi_reload) == 160, "reload");
+_Static_assert(sizeof(struct pyi_abi_sandbox) == 584, "sandbox");
 
 #endif

@@ -22,6 +22,7 @@ struct pyi_command {
 extern const struct pyi_command pyi_command_run;
 extern const struct pyi_command pyi_command_spawn;
 extern const struct pyi_command pyi_command_stop;
+extern const struct pyi_command pyi_command_reload;
 extern const struct pyi_command pyi_command_stats;
 extern const struct pyi_command pyi_command_wait;
 extern const struct pyi_command pyi_command_logs;

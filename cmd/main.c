@@ -14,17 +14,9 @@
 #include "guest/image.h"
 
 const struct pyi_command *const pyi_commands[] = {
-	&pyi_command_run,
-	&pyi_command_spawn,
-	&pyi_command_stop,
-	&pyi_command_stats,
-	&pyi_command_wait,
-	&pyi_command_logs,
-	&pyi_command_policy,
-	&pyi_command_doctor,
-	&pyi_command_image,
-	&pyi_command_help,
-	NULL,
+	&pyi_command_run,    &pyi_command_spawn, &pyi_command_reload, &pyi_command_stop,
+	&pyi_command_stats,  &pyi_command_wait,	 &pyi_command_logs,   &pyi_command_policy,
+	&pyi_command_doctor, &pyi_command_image, &pyi_command_help,   NULL,
 };
 
 /*

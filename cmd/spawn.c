@@ -14,24 +14,38 @@
 #include "super/registry.h"
 #include "super/run.h"
 #include "super/spawn.h"
+#include "super/token.h"
 
-enum { SPAWN_LOG_SIZE = PYI_RUN_N_IDS };
+enum { SPAWN_LOG_SIZE = PYI_RUN_N_IDS, SPAWN_TOKEN_FILE };
 
 static const struct pyi_option spawn_options[] = {
 	PYI_RUN_OPTION("log-size", 0, "SIZE", SPAWN_LOG_SIZE,
 		       "rotate the log at this size, and keep one older (default: 1MiB)"),
+	PYI_RUN_OPTION("token-file", 0, "FILE", SPAWN_TOKEN_FILE,
+		       "who has the token in FILE may reload it (default: nobody)"),
 	PYI_RUN_OPTIONS,
 	{ 0 },
+};
+
+struct extra {
+	uint64_t log_size;
+	struct pyi_token token;
 };
 
 static int apply_option(const struct pyi_option *option, const char *value, void *arg)
 {
 	struct pyi_err err = { 0 };
-	uint64_t *log_size = arg;
+	struct extra *extra = arg;
 
-	if (pyi_parse_size(value, log_size, &err) < 0)
+	if (option->id == SPAWN_TOKEN_FILE) {
+		if (pyi_token_read(value, &extra->token, &err) == 0)
+			return 0;
+		pyi_log_error("%s", err.msg);
+		return PYI_EXIT_FAILURE;
+	}
+	if (pyi_parse_size(value, &extra->log_size, &err) < 0)
 		return pyi_usage_error("spawn", "--log-size '%s': %s", value, err.msg);
-	if (*log_size < PYI_LOG_SIZE_MIN)
+	if (extra->log_size < PYI_LOG_SIZE_MIN)
 		return pyi_usage_error("spawn", "--log-size '%s': at least 4KiB", value);
 	return 0;
 }
@@ -54,7 +68,7 @@ static int spawn(const char *name, int argc, char **argv)
 {
 	_cleanup_free struct pyi_policy_flag *flags = calloc((size_t)argc, sizeof(*flags));
 	struct pyi_run_options options = { .result_fd = -1 };
-	uint64_t log_size = PYI_LOG_SIZE_DEFAULT;
+	struct extra extra = { .log_size = PYI_LOG_SIZE_DEFAULT };
 	int ret;
 
 	if (!flags) {
@@ -62,12 +76,15 @@ static int spawn(const char *name, int argc, char **argv)
 		return PYI_EXIT_FAILURE;
 	}
 	ret = pyi_run_options_parse("spawn", spawn_options, argc, argv, flags, &options,
-				    apply_option, &log_size);
+				    apply_option, &extra);
 	if (ret < 0) {
 		pyi_command_print_help(&pyi_command_spawn);
 		return 0;
 	}
-	return ret ? ret : pyi_spawn(name, &options, log_size);
+	if (ret == 0)
+		ret = pyi_spawn(name, &options, extra.log_size, extra.token.len ? &extra.token : NULL);
+	pyi_token_forget(&extra.token);
+	return ret;
 }
 
 static int spawn_command(int argc, char **argv)

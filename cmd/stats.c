@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* `pyisolate stats`: named sandboxes, live and ended. */
+#include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -9,18 +11,22 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "cmd/named_args.h"
+#include "pyi_abi.h"
 #include "report/prometheus.h"
 #include "report/result.h"
 #include "report/sandboxes.h"
+#include "super/event_log.h"
 #include "super/named.h"
 #include "super/registry.h"
 
-enum { STATS_JSON = PYI_NAMED_N_IDS, STATS_PROMETHEUS };
+enum { STATS_JSON = PYI_NAMED_N_IDS, STATS_PROMETHEUS, STATS_EVENTS };
 
 static const struct pyi_option stats_options[] = {
 	PYI_NAMED_OPTION("json", 0, NULL, STATS_JSON, "print JSON"),
 	PYI_NAMED_OPTION("prometheus", 0, "[FILE]", STATS_PROMETHEUS,
 			 "print metrics, or replace FILE with them"),
+	PYI_NAMED_OPTION("events", 0, NULL, STATS_EVENTS,
+			 "of a live sandbox: its reloads and wrong tokens, a JSON object each"),
 	PYI_NAMED_HELP_OPTION,
 	{ 0 },
 };
@@ -28,6 +34,7 @@ static const struct pyi_option stats_options[] = {
 struct choice {
 	bool json;
 	bool prometheus;
+	bool events;
 	const char *file; /* NULL: standard output */
 };
 
@@ -35,7 +42,9 @@ static int apply_option(const struct pyi_option *option, const char *value, void
 {
 	struct choice *choice = arg;
 
-	if (option->id == STATS_JSON) {
+	if (option->id == STATS_EVENTS) {
+		choice->events = true;
+	} else if (option->id == STATS_JSON) {
 		choice->json = true;
 	} else {
 		choice->prometheus = true;
@@ -44,6 +53,20 @@ static int apply_option(const struct pyi_option *option, const char *value, void
 	if (choice->json && choice->prometheus)
 		return pyi_usage_error("stats", "--json or --prometheus, not both");
 	return 0;
+}
+
+static int print_events(struct pyi_registry *registry, const char *name, struct pyi_err *err)
+{
+	_cleanup_buf struct pyi_buf out = PYI_BUF_INIT;
+	struct pyi_abi_sandbox sandbox;
+	int ret = pyi_named_find(registry, name, &sandbox, err);
+
+	if (ret == 0)
+		ret = pyi_event_log_read(name, &out, err);
+	if (ret < 0)
+		return ret;
+	ret = pyi_write_all(STDOUT_FILENO, out.data, out.len);
+	return ret < 0 ? pyi_err_sys(err, -ret, "cannot write to standard output") : 0;
 }
 
 static int print_rows(struct pyi_registry *registry, const char *name, const struct choice *choice,
@@ -81,7 +104,11 @@ static int stats_command(int argc, char **argv)
 
 	if (ret >= 0)
 		return ret;
-	ret = print_rows(registry, name, &choice, &err);
+	if (choice.events && !name)
+		ret = pyi_err_set(&err, EINVAL, "--events needs the name of a sandbox");
+	else
+		ret = choice.events ? print_events(registry, name, &err)
+				    : print_rows(registry, name, &choice, &err);
 	if (ret < 0)
 		pyi_log_error("%s", err.msg);
 	pyi_registry_free(registry);
@@ -92,7 +119,7 @@ const struct pyi_command pyi_command_stats = {
 	.name = "stats",
 	.run = stats_command,
 	.summary = "list named sandboxes, live and ended, with their state and usage",
-	.usage = "[NAME] [--json | --prometheus [FILE]]",
+	.usage = "[NAME] [--json | --prometheus [FILE]]\nNAME --events",
 	.options = stats_options,
 	.names_sandbox = true,
 };

@@ -16,12 +16,12 @@
 #include "base/fault.h"
 #include "base/util.h"
 #include "kernel/bpf_pins.h"
+#include "kernel/bpf_rows.h"
 #include "kernel/cgroup.h"
 #include "plan/facts.h"
 #include "plan/plan.h"
 #include "pyi_abi.h"
 
-static_assert((int)PYI_ABI_RANGES == (int)PYI_NET_RANGES_MAX, "ranges of a row");
 static_assert((int)PYI_ABI_EVENTS == (int)PYI_BPF_EVENTS_MAX, "events kept");
 static_assert((int)PYI_EVENT_NO_RULE == (int)PYI_BPF_NO_RULE, "no rule");
 static_assert((int)PYI_EV_MAX == (int)PYI_BPF_COUNTERS, "counters");
@@ -94,54 +94,16 @@ int pyi_bpf_open(const struct pyi_facts *facts, struct pyi_bpf **ret_bpf, struct
 	return 0;
 }
 
-static void make_row(const struct pyi_net_row *row, uint64_t body, struct pyi_abi_net_key *key,
-		     struct pyi_abi_net_value *value)
+struct pyi_bpf_maps *pyi_bpf_maps_of(struct pyi_bpf *bpf)
 {
-	*key = (struct pyi_abi_net_key){ .prefix_len = PYI_ABI_BODY_BITS + row->prefix_len };
-	memcpy(key->body, &body, sizeof(key->body));
-	memcpy(key->addr, row->addr, sizeof(key->addr));
-	*value = (struct pyi_abi_net_value){ .n = row->n_ranges };
-	for (size_t i = 0; i < row->n_ranges; i++) {
-		const struct pyi_net_range *from = &row->ranges[i];
-
-		value->ranges[i] = (struct pyi_abi_net_range){
-			.port_min = from->port_min,
-			.port_max = from->port_max,
-			.uses = from->ops_protos,
-			.is_warn = from->is_warn,
-			.rule = from->rule,
-		};
-	}
+	return &bpf->maps;
 }
 
 static int put_rows(struct pyi_bpf *bpf, uint64_t body, const struct pyi_plan *plan, struct pyi_err *err)
 {
-	struct pyi_abi_net_key *keys;
-
-	if (!plan->n_net)
-		return 0;
-	keys = calloc(plan->n_net, sizeof(*keys));
-	if (!keys)
-		return pyi_err_nomem(err);
 	free(bpf->own_keys);
-	bpf->own_keys = keys;
 	bpf->own_body = body;
-	bpf->n_own = 0;
-	for (size_t i = 0; i < plan->n_net; i++) {
-		struct pyi_abi_net_value value;
-		int ret;
-
-		if (plan->net[i].n_ranges > PYI_NET_RANGES_MAX || plan->net[i].prefix_len > 128)
-			return pyi_err_set(err, EINVAL, "a network row is malformed");
-		make_row(&plan->net[i], body, &keys[i], &value);
-		bpf->n_own = i + 1;
-		ret = PYI_FAULT(501, ENOSPC)
-			      ? -errno
-			      : bpf_map_update_elem(bpf->maps.net_rows, &keys[i], &value, BPF_ANY);
-		if (ret < 0)
-			return pyi_err_sys(err, -ret, "cannot write a network row");
-	}
-	return 0;
+	return pyi_bpf_rows_put(&bpf->maps, body, plan, &bpf->own_keys, &bpf->n_own, err);
 }
 
 static int write_assignment(struct pyi_bpf *bpf, const struct pyi_abi_assignment *assignment,
@@ -183,8 +145,9 @@ static int complete(struct pyi_bpf *bpf, struct pyi_abi_assignment *assignment,
 int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_plan *plan,
 		   struct pyi_err *err)
 {
-	/* The id of a cgroup is never used twice, so it serves for the body too. */
-	struct pyi_abi_assignment assignment = { .body = cgroup_id, .generation = 1, .owner = cgroup_id };
+	struct pyi_abi_assignment assignment = { .body = PYI_ABI_BODY(cgroup_id, 1),
+						 .generation = 1,
+						 .owner = cgroup_id };
 	_cleanup_free struct pyi_abi_stats *stats = NULL;
 	int ret;
 
@@ -210,9 +173,9 @@ int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_pla
 			pyi_err_sys(err, -ret, "cannot write the row for the network's limits");
 	}
 	if (ret == 0)
-		ret = put_rows(bpf, cgroup_id, plan, err);
+		ret = put_rows(bpf, assignment.body, plan, err);
 	if (ret == 0 && plan->contracts)
-		ret = pyi_bpf_contract_put(&bpf->maps, cgroup_id, cgroup_id, plan, err);
+		ret = pyi_bpf_contract_put(&bpf->maps, cgroup_id, assignment.body, plan, err);
 	if (ret == 0)
 		ret = complete(bpf, &assignment, plan, err);
 	if (ret < 0)
@@ -236,46 +199,27 @@ int pyi_bpf_arm(const struct pyi_bpf *bpf)
 		       : bpf_map_update_elem(bpf->maps.assignments, &armed.owner, &armed, BPF_EXIST);
 }
 
-static bool holds(const uint64_t *ids, size_t n, uint64_t id)
+struct groups {
+	const uint64_t *ids;
+	size_t n;
+};
+
+/* Is it a body of one of these, of whatever generation? */
+static int is_of_groups(uint64_t body, const void *arg)
 {
-	for (size_t i = 0; i < n; i++)
-		if (ids[i] == id)
-			return true;
-	return false;
+	const struct groups *groups = arg;
+
+	for (size_t i = 0; i < groups->n; i++)
+		if (groups->ids[i] == (body & PYI_ABI_BODY_CGROUP))
+			return 1;
+	return 0;
 }
 
-/*
- * Delete the rows of these bodies. A trie has no other order than its own, so this walks all of it; where a row is
- * deleted under the walk, the walk starts over, hence first the keys, then the deleting.
- */
 static void delete_rows(struct pyi_bpf *bpf, const uint64_t *ids, size_t n_ids)
 {
-	_cleanup_free struct pyi_abi_net_key *found = NULL;
-	struct pyi_abi_net_key key, next;
-	size_t n = 0, cap = 0;
-	bool first = true;
+	struct groups groups = { ids, n_ids };
 
-	while (bpf_map_get_next_key(bpf->maps.net_rows, first ? NULL : &key, &next) == 0) {
-		uint64_t body;
-
-		first = false;
-		key = next;
-		memcpy(&body, key.body, sizeof(body));
-		if (!holds(ids, n_ids, body))
-			continue;
-		if (n == cap) {
-			struct pyi_abi_net_key *more;
-
-			cap = cap ? cap * 2 : 64;
-			more = reallocarray(found, cap, sizeof(*found));
-			if (!more)
-				break; /* the next sweep finds the rest: the assignment is still there */
-			found = more;
-		}
-		found[n++] = key;
-	}
-	for (size_t i = 0; i < n; i++)
-		bpf_map_delete_elem(bpf->maps.net_rows, &found[i]);
+	pyi_bpf_rows_remove(&bpf->maps, is_of_groups, &groups);
 }
 
 /* The events and the paths in them. */
@@ -295,22 +239,20 @@ void pyi_bpf_unassign(struct pyi_bpf *bpf, uint64_t cgroup_id)
 	struct pyi_abi_assignment assignment;
 
 	if (bpf_map_lookup_elem(bpf->maps.assignments, &cgroup_id, &assignment) == 0) {
-		uint64_t body = assignment.body;
-
-		if (bpf->n_own && bpf->own_body == body) {
-			for (size_t i = 0; i < bpf->n_own; i++)
-				bpf_map_delete_elem(bpf->maps.net_rows, &bpf->own_keys[i]);
+		if (bpf->n_own && bpf->own_body == assignment.body) {
+			pyi_bpf_rows_take_back(&bpf->maps, bpf->own_keys, bpf->n_own);
 			bpf->n_own = 0;
-		} else if (!(assignment.flags & PYI_ASSIGN_READY) ||
+		} else if (!(assignment.flags & PYI_ASSIGN_READY) || assignment.generation > 1 ||
 			   assignment.flags & (PYI_ASSIGN_TCP | PYI_ASSIGN_UDP)) {
 			/* Rows are there only where sockets can be made, or where somebody stopped half-way. */
-			delete_rows(bpf, &body, 1);
+			delete_rows(bpf, &cgroup_id, 1);
 		}
-		if (!(assignment.flags & PYI_ASSIGN_READY) ||
+		if (!(assignment.flags & PYI_ASSIGN_READY) || assignment.generation > 1 ||
 		    assignment.flags & (PYI_ASSIGN_TCP | PYI_ASSIGN_UDP))
 			pyi_bpf_net_end(&bpf->maps, cgroup_id);
-		if (!(assignment.flags & PYI_ASSIGN_READY) || assignment.flags & PYI_ASSIGN_CONTRACTS)
-			pyi_bpf_contract_delete(&bpf->maps, cgroup_id, body);
+		if (!(assignment.flags & PYI_ASSIGN_READY) || assignment.generation > 1 ||
+		    assignment.flags & PYI_ASSIGN_CONTRACTS)
+			pyi_bpf_contract_delete(&bpf->maps, cgroup_id);
 		bpf_map_delete_elem(bpf->maps.assignments, &cgroup_id);
 	}
 	delete_stats(bpf, cgroup_id);
@@ -425,7 +367,7 @@ int pyi_bpf_sweep(struct pyi_bpf *bpf)
 	if (n)
 		delete_rows(bpf, ids, n);
 	for (size_t i = 0; i < n; i++)
-		pyi_bpf_contract_delete(&bpf->maps, ids[i], ids[i]);
+		pyi_bpf_contract_delete(&bpf->maps, ids[i]);
 	/* Assignments last: should we die, they still lead to the rows. */
 	for (size_t i = 0; i < n; i++)
 		pyi_bpf_net_end(&bpf->maps, ids[i]);

@@ -39,6 +39,27 @@ int pyi_bpf_arm_fd(const struct pyi_bpf *bpf);
 /* Take the assignment and its rows away again; nothing happens when there is none. */
 void pyi_bpf_unassign(struct pyi_bpf *bpf, uint64_t cgroup_id);
 
+/*
+ * Another policy for a running sandbox: its rows are staged as the body of the next generation, which nothing refers to
+ * yet; then one update of the assignment puts that body in force; what was in force before is retired when no program
+ * can be reading it any more. A caller at a time (the registry's lock). See bpf_reload.c.
+ */
+
+/* Which is in force? -ENOENT without an assignment in the maps of this build. */
+int pyi_bpf_generation(struct pyi_bpf *bpf, uint64_t cgroup_id, uint32_t *ret_generation);
+
+/* On failure no row stays. */
+int pyi_bpf_stage(struct pyi_bpf *bpf, uint64_t cgroup_id, uint32_t generation,
+		  const struct pyi_plan *plan, struct pyi_err *err);
+int pyi_bpf_swap(struct pyi_bpf *bpf, uint64_t cgroup_id, uint32_t generation,
+		 const struct pyi_plan *plan, struct pyi_err *err);
+
+/* Take back what is staged and not in force. */
+void pyi_bpf_unstage(struct pyi_bpf *bpf, uint64_t cgroup_id, uint32_t generation);
+
+/* Remove the bodies of earlier generations; waits for a grace period (some milliseconds). 0, or -errno: nothing was. */
+int pyi_bpf_retire(struct pyi_bpf *bpf, uint64_t cgroup_id);
+
 /* What was refused: the first two are enum pyi_net_op. */
 enum pyi_bpf_op {
 	PYI_BPF_CONNECT = 1, /* UDP's sendto and the like as well */

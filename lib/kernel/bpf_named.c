@@ -16,7 +16,7 @@
 #include "kernel/bpf_pins.h"
 #include "pyi_abi.h"
 
-#define NAMED_PIN PYI_PINS_ABI "/sandboxes"
+#define NAMED_PIN PYI_PINS_ABI "/named"
 
 /* Not what we would have made: another program's pin, or a build's that broke its ABI. */
 static int check_shape(int fd)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The pinned map of named sandboxes: v1/sandboxes, name → struct pyi_abi_sandbox. It is no build's own: it stays when
+ * The pinned map of named sandboxes: v1/named, name → struct pyi_abi_sandbox. It is no build's own: it stays when
  * the programs are replaced, and every build of this ABI reads it. Root.
  *
  * The lock is flock(2) on the directory of the pin, v1. Whoever changes an entry after reading it holds it.

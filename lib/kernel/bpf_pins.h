@@ -54,6 +54,10 @@ struct pyi_bpf_maps {
 
 void pyi_bpf_maps_close(struct pyi_bpf_maps *maps);
 
+/* The maps of an open struct pyi_bpf. */
+struct pyi_bpf;
+struct pyi_bpf_maps *pyi_bpf_maps_of(struct pyi_bpf *bpf);
+
 /* Is there a BPF file system? */
 bool pyi_bpf_fs_is_there(void);
 
@@ -87,7 +91,18 @@ int pyi_bpf_pins_open_contracts(struct pyi_bpf_maps *maps);
 /* The contracts of a plan that has some: written, removed, read. 0 or -errno. */
 int pyi_bpf_contract_put(struct pyi_bpf_maps *maps, uint64_t cgroup_id, uint64_t body,
 			 const struct pyi_plan *plan, struct pyi_err *err);
-void pyi_bpf_contract_delete(struct pyi_bpf_maps *maps, uint64_t cgroup_id, uint64_t body);
+void pyi_bpf_contract_delete(struct pyi_bpf_maps *maps, uint64_t cgroup_id);
+
+/*
+ * The contracts of a reload, under its own body; the counters go on. 1: written; 0: there are none, now or before; or
+ * -errno with a message.
+ */
+int pyi_bpf_contract_follow(struct pyi_bpf_maps *maps, uint64_t cgroup_id, uint64_t old_body,
+			    uint64_t body, const struct pyi_plan *plan, struct pyi_err *err);
+
+/* Remove the code of all bodies for which `is_due` says so. */
+void pyi_bpf_contract_remove(struct pyi_bpf_maps *maps,
+			     int (*is_due)(uint64_t body, const void *arg), const void *arg);
 int pyi_bpf_contract_get(struct pyi_bpf_maps *maps, uint64_t cgroup_id,
 			 struct pyi_bpf_contracts *ret_contracts);
 

@@ -172,7 +172,7 @@ static void close_and_remove(struct pyi_cgroup *cgroup, int timeout_ms)
 }
 
 static int make_groups(struct pyi_cgroup *cgroup, const struct pyi_facts *facts,
-		       const struct pyi_limits *limits, bool is_measured, struct pyi_err *err)
+		       const struct pyi_limits *limits, bool is_measured, bool all, struct pyi_err *err)
 {
 	const char *v2 = facts->cgroup_v2_dir;
 	bool only_v1 = !v2[0];
@@ -180,11 +180,11 @@ static int make_groups(struct pyi_cgroup *cgroup, const struct pyi_facts *facts,
 
 #define NEED(dir) need_group(cgroup, dir, false, true, &ret, err)
 	cgroup->v2 = need_group(cgroup, v2, true, !facts->clone_into_cgroup, &ret, err);
-	if (limits->memory_bytes || is_measured)
+	if (all || is_measured || limits->memory_bytes)
 		cgroup->memory = NEED(facts->cgroup_memory_dir);
-	if (limits->pids)
+	if (all || limits->pids)
 		cgroup->pids = NEED(facts->cgroup_pids_dir);
-	if (limits->cpu_permille)
+	if (all || limits->cpu_permille)
 		cgroup->cpu = NEED(facts->cgroup_cpu_dir);
 	if (only_v1) {
 		/* v2 counts CPU time and freezes without any controller; v1 needs these for it. */
@@ -215,7 +215,7 @@ static int set_limits(const struct pyi_cgroup *cgroup, const struct pyi_facts *f
 }
 
 static int new_cgroup(const struct pyi_facts *facts, const struct pyi_limits *limits,
-		      bool is_measured, struct pyi_cgroup **ret_cgroup, struct pyi_err *err)
+		      bool is_measured, bool all, struct pyi_cgroup **ret_cgroup, struct pyi_err *err)
 {
 	struct pyi_cgroup *cgroup = calloc(1, sizeof(*cgroup));
 	struct pyi_proc self;
@@ -231,7 +231,7 @@ static int new_cgroup(const struct pyi_facts *facts, const struct pyi_limits *li
 	}
 	for (unsigned int n = 0; n < SAME_OWNER_MAX; n++) {
 		pyi_cgroup_name(&self, n, cgroup->name);
-		ret = make_groups(cgroup, facts, limits, is_measured, err);
+		ret = make_groups(cgroup, facts, limits, is_measured, all, err);
 		if (ret != -EEXIST)
 			break;
 		/* Another sandbox of this process, or a leftover on one hierarchy only: take the next name. */
@@ -256,13 +256,19 @@ static int new_cgroup(const struct pyi_facts *facts, const struct pyi_limits *li
 int pyi_cgroup_new(const struct pyi_facts *facts, const struct pyi_limits *limits,
 		   struct pyi_cgroup **ret_cgroup, struct pyi_err *err)
 {
-	return new_cgroup(facts, limits, false, ret_cgroup, err);
+	return new_cgroup(facts, limits, false, false, ret_cgroup, err);
 }
 
 int pyi_cgroup_new_measured(const struct pyi_facts *facts, const struct pyi_limits *limits,
 			    struct pyi_cgroup **ret_cgroup, struct pyi_err *err)
 {
-	return new_cgroup(facts, limits, true, ret_cgroup, err);
+	return new_cgroup(facts, limits, true, false, ret_cgroup, err);
+}
+
+int pyi_cgroup_new_full(const struct pyi_facts *facts, const struct pyi_limits *limits,
+			struct pyi_cgroup **ret_cgroup, struct pyi_err *err)
+{
+	return new_cgroup(facts, limits, false, true, ret_cgroup, err);
 }
 
 int pyi_cgroup_memory_fd(const struct pyi_cgroup *cgroup, bool *ret_is_v2)

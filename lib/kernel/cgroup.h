@@ -57,6 +57,9 @@ int pyi_cgroup_new_measured(const struct pyi_facts *facts, const struct pyi_limi
 /* The directory with the files of a controller; -1 without. Owned by the cgroup. */
 int pyi_cgroup_memory_fd(const struct pyi_cgroup *cgroup, bool *ret_is_v2);
 int pyi_cgroup_pids_fd(const struct pyi_cgroup *cgroup, bool *ret_is_v2);
+/* The same with a group on every controller, so that limits can be set that there are none of yet. */
+int pyi_cgroup_new_full(const struct pyi_facts *facts, const struct pyi_limits *limits,
+			struct pyi_cgroup **ret_cgroup, struct pyi_err *err);
 
 /* The v2 directory, for CLONE_INTO_CGROUP; -1 when the host has no v2 hierarchy. Owned by the cgroup. */
 int pyi_cgroup_v2_fd(const struct pyi_cgroup *cgroup);

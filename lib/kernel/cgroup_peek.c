@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/io.h"
@@ -26,25 +27,34 @@ static bool has_word(const char *list, const char *word)
 }
 
 /* "36 35 0:28 ROOT DIR options - TYPE SOURCE SUPER": of a hierarchy mounted twice the first one counts. */
+static void note_mount(struct pyi_cgroup_mount *to, const char *root, const char *dir)
+{
+	if (to->dir[0])
+		return;
+	snprintf(to->dir, sizeof(to->dir), "%s", dir);
+	snprintf(to->root, sizeof(to->root), "%s", root);
+}
+
 static void read_mount(char *line, struct pyi_cgroup_mounts *mounts)
 {
 	char root[256], dir[256], type[16], super[256];
 	const char *tail = strstr(line, " - ");
-	struct pyi_cgroup_mount *to = NULL;
 
 	if (!tail || sscanf(line, "%*s %*s %*s %255s %255s", root, dir) != 2 ||
 	    sscanf(tail, " - %15s %*s %255s", type, super) != 2)
 		return;
 	if (strcmp(type, "cgroup2") == 0)
-		to = &mounts->v2;
-	else if (strcmp(type, "cgroup") == 0 && has_word(super, "memory"))
-		to = &mounts->memory;
-	else if (strcmp(type, "cgroup") == 0 && has_word(super, "cpuacct"))
-		to = &mounts->cpuacct;
-	if (!to || to->dir[0])
+		note_mount(&mounts->v2, root, dir);
+	if (strcmp(type, "cgroup") != 0)
 		return;
-	snprintf(to->dir, sizeof(to->dir), "%s", dir);
-	snprintf(to->root, sizeof(to->root), "%s", root);
+	if (has_word(super, "memory"))
+		note_mount(&mounts->memory, root, dir);
+	if (has_word(super, "cpuacct"))
+		note_mount(&mounts->cpuacct, root, dir);
+	if (has_word(super, "pids"))
+		note_mount(&mounts->pids, root, dir);
+	if (has_word(super, "cpu"))
+		note_mount(&mounts->cpu, root, dir);
 }
 
 void pyi_cgroup_mounts_find(struct pyi_cgroup_mounts *ret_mounts)
@@ -137,4 +147,57 @@ bool pyi_cgroup_peek(const struct pyi_cgroup_mounts *mounts, pid_t pid, const ch
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
 		found |= read_group(mounts, line, name, ret_usage);
 	return found;
+}
+
+/* One line of /proc/PID/cgroup, as read_group. */
+static void open_line(const struct pyi_cgroup_mounts *mounts, char *line, const char *name,
+		      struct pyi_cgroup_dirs *dirs)
+{
+	char *kinds = strchr(line, ':'), *group = kinds ? strchr(kinds + 1, ':') : NULL;
+
+	if (!group)
+		return;
+	kinds++;
+	*group++ = '\0';
+	if (!kinds[0])
+		dirs->v2_fd = open_group(&mounts->v2, group, name);
+	if (has_word(kinds, "memory"))
+		dirs->memory_fd = open_group(&mounts->memory, group, name);
+	if (has_word(kinds, "pids"))
+		dirs->pids_fd = open_group(&mounts->pids, group, name);
+	if (has_word(kinds, "cpu"))
+		dirs->cpu_fd = open_group(&mounts->cpu, group, name);
+}
+
+/* A controller that is not on v1 is on v2, if this file is there. */
+static void take_v2(const struct pyi_cgroup_dirs *dirs, const char *file, int *fd)
+{
+	if (*fd < 0 && dirs->v2_fd >= 0 && faccessat(dirs->v2_fd, file, F_OK, 0) == 0)
+		*fd = fcntl(dirs->v2_fd, F_DUPFD_CLOEXEC, 0);
+}
+
+void pyi_cgroup_dirs_open(const struct pyi_cgroup_mounts *mounts, pid_t pid, const char *name,
+			  struct pyi_cgroup_dirs *ret_dirs)
+{
+	char path[64], text[8192], *line, *save = NULL;
+
+	*ret_dirs = (struct pyi_cgroup_dirs){ .v2_fd = -1, .memory_fd = -1, .pids_fd = -1, .cpu_fd = -1 };
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+	if (!name[0] || pyi_read_at(AT_FDCWD, path, text, sizeof(text)) <= 0)
+		return;
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		open_line(mounts, line, name, ret_dirs);
+	ret_dirs->memory_is_v1 = ret_dirs->memory_fd >= 0;
+	ret_dirs->cpu_is_v1 = ret_dirs->cpu_fd >= 0;
+	take_v2(ret_dirs, "memory.max", &ret_dirs->memory_fd);
+	take_v2(ret_dirs, "pids.max", &ret_dirs->pids_fd);
+	take_v2(ret_dirs, "cpu.max", &ret_dirs->cpu_fd);
+}
+
+void pyi_cgroup_dirs_close(struct pyi_cgroup_dirs *dirs)
+{
+	pyi_close_fd(&dirs->v2_fd);
+	pyi_close_fd(&dirs->memory_fd);
+	pyi_close_fd(&dirs->pids_fd);
+	pyi_close_fd(&dirs->cpu_fd);
 }

@@ -224,6 +224,34 @@ int pyi_plan_build(const struct pyi_policy *policy, const struct pyi_plan_option
 	return 0;
 }
 
+int pyi_plan_build_reload(const struct pyi_policy *policy, enum pyi_mode mode,
+			  const struct pyi_names *names, struct pyi_plan **ret_plan, struct pyi_err *err)
+{
+	static const struct pyi_names no_names;
+	struct pyi_build b = {
+		.policy = policy,
+		.names = names ? names : &no_names,
+		.plan = calloc(1, sizeof(*b.plan)),
+		.is_dev = mode == PYI_MODE_DEV,
+	};
+	int r;
+
+	if (!b.plan)
+		return pyi_err_nomem(err);
+	b.plan->policy = policy;
+	b.plan->mode = mode;
+	b.plan->limits = policy->limits;
+	r = pyi_build_net(&b, err);
+	if (!r)
+		r = pyi_build_contracts(&b, err);
+	if (r) {
+		pyi_plan_free(b.plan);
+		return r;
+	}
+	*ret_plan = b.plan;
+	return 0;
+}
+
 void pyi_plan_free(struct pyi_plan *plan)
 {
 	if (!plan)

@@ -41,6 +41,7 @@ struct pyi_plan_options {
 	const char *cwd;   /* --cwd; NULL: the invoker's own if it is visible inside, else /tmp */
 	const char *invoker_cwd;
 	const char *const *environ; /* the invoker's, NULL-terminated; what env rules let pass is taken from it */
+	bool limits_by_group; /* memory and CPU time by the cgroup alone: what a process has, nobody could change */
 	const char *home; /* not granted, only named in messages; may be NULL */
 };
 
@@ -191,6 +192,14 @@ int pyi_plan_build(const struct pyi_policy *policy, const struct pyi_plan_option
 		   const struct pyi_facts *facts, const struct pyi_grants *grants,
 		   const struct pyi_names *names, struct pyi_plan **ret_plan, struct pyi_err *err);
 void pyi_plan_free(struct pyi_plan *plan);
+
+/*
+ * Of a policy for a sandbox that runs already, what a reload puts in force: network rows, contracts and limits
+ * (without defaults); the rest of the plan is empty.
+ */
+int pyi_plan_build_reload(const struct pyi_policy *policy, enum pyi_mode mode,
+			  const struct pyi_names *names, struct pyi_plan **ret_plan,
+			  struct pyi_err *err);
 
 /* For --dry-run: readable text, or one JSON object. */
 void pyi_plan_print(const struct pyi_plan *plan, struct pyi_buf *out);

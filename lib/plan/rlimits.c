@@ -31,12 +31,18 @@ static int add(struct pyi_build *b, int resource, uint64_t soft, uint64_t hard, 
 	return 0;
 }
 
+/* Where the sandbox may get other limits while it runs, and we may not give its processes theirs. */
+static bool is_by_group(const struct pyi_build *b)
+{
+	return b->options->limits_by_group && b->plan->layers[PYI_LAYER_CGROUP].state == PYI_LAYER_ON;
+}
+
 static int add_memory(struct pyi_build *b, struct pyi_err *err)
 {
 	uint64_t bytes = b->plan->limits.memory_bytes;
 	int r;
 
-	if (!bytes)
+	if (!bytes || is_by_group(b))
 		return 0;
 	/*
 	 * An allocation that cannot fit fails with ENOMEM and becomes a MemoryError, where the cgroup alone would only
@@ -89,7 +95,7 @@ int pyi_build_rlimits(struct pyi_build *b, struct pyi_err *err)
 		r = add(b, RLIMIT_RTPRIO, 0, 0, err);
 	if (!r)
 		r = add(b, RLIMIT_NICE, 0, 0, err);
-	if (!r && limits->cpu_time_ms) {
+	if (!r && limits->cpu_time_ms && !is_by_group(b)) {
 		/* Whole seconds, per process; the supervisor watches the sum to the millisecond. */
 		uint64_t seconds = limits->cpu_time_ms / 1000 + (limits->cpu_time_ms % 1000 != 0);
 

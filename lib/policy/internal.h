@@ -126,6 +126,11 @@ int pyi_address_parse(const char *text, bool needs_port, bool can_be_port_0,
 struct pyi_buf;
 void pyi_address_print(const struct pyi_net_rule *rule, struct pyi_buf *out);
 
+/* The key a rule has in its section: "read", "connect", "pass", "deny", ... */
+const char *pyi_fs_rule_key(const struct pyi_fs_rule *rule);
+const char *pyi_net_rule_key(const struct pyi_net_rule *rule);
+const char *pyi_env_rule_key(const struct pyi_env_rule *rule);
+
 /* What is wrong with a pattern, NULL when nothing is. *ret_is_glob: it holds * ? or [. */
 const char *pyi_glob_check(const char *pattern, bool *ret_is_glob);
 

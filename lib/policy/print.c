@@ -72,7 +72,7 @@ static bool is_exec_only(const struct pyi_fs_rule *rule)
 	return rule->verdict != PYI_ALLOW && rule->access == PYI_EXEC;
 }
 
-static const char *fs_key(const struct pyi_fs_rule *rule)
+const char *pyi_fs_rule_key(const struct pyi_fs_rule *rule)
 {
 	if (rule->verdict != PYI_ALLOW)
 		return rule->verdict == PYI_DENY ? "deny" : "warn";
@@ -91,8 +91,20 @@ static void print_fs(const struct pyi_policy *p, bool exec_only, bool with_origi
 		if (!has_title)
 			pyi_buf_puts(out, exec_only ? "exec:\n" : "fs:\n");
 		has_title = true;
-		add_rule(out, fs_key(rule), rule->path, &rule->from, with_origins);
+		add_rule(out, pyi_fs_rule_key(rule), rule->path, &rule->from, with_origins);
 	}
+}
+
+const char *pyi_net_rule_key(const struct pyi_net_rule *rule)
+{
+	if (rule->verdict != PYI_ALLOW)
+		return rule->verdict == PYI_DENY ? "deny" : "warn";
+	return rule->ops == PYI_NET_BIND ? "bind" : "connect";
+}
+
+const char *pyi_env_rule_key(const struct pyi_env_rule *rule)
+{
+	return rule->kind == PYI_ENV_SET ? "set" : rule->kind == PYI_ENV_PASS ? "pass" : "deny";
 }
 
 static void print_net(const struct pyi_policy *p, bool with_origins, struct pyi_buf *out)
@@ -104,12 +116,7 @@ static void print_net(const struct pyi_policy *p, bool with_origins, struct pyi_
 		if (i == 0)
 			pyi_buf_puts(out, "net:\n");
 		pyi_address_print(rule, &text);
-		add_rule(out,
-			 rule->verdict == PYI_DENY   ? "deny"
-			 : rule->verdict == PYI_WARN ? "warn"
-			 : rule->ops == PYI_NET_BIND ? "bind"
-						     : "connect",
-			 pyi_buf_str(&text), &rule->from, with_origins);
+		add_rule(out, pyi_net_rule_key(rule), pyi_buf_str(&text), &rule->from, with_origins);
 		out->failed = out->failed || text.failed;
 	}
 }
@@ -127,11 +134,7 @@ static void print_env(const struct pyi_policy *p, bool with_origins, struct pyi_
 			pyi_buf_putc(&text, '=');
 			pyi_buf_puts(&text, rule->value);
 		}
-		add_rule(out,
-			 rule->kind == PYI_ENV_SET    ? "set"
-			 : rule->kind == PYI_ENV_PASS ? "pass"
-						      : "deny",
-			 pyi_buf_str(&text), &rule->from, with_origins);
+		add_rule(out, pyi_env_rule_key(rule), pyi_buf_str(&text), &rule->from, with_origins);
 		out->failed = out->failed || text.failed;
 	}
 }

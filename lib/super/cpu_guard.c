@@ -16,7 +16,7 @@ enum { DELAY_MAX_US = 100000 };
 
 struct pyi_cpu_guard {
 	struct pyi_cgroup *cgroup;
-	uint64_t quota_ms;
+	uint64_t quota_ms; /* UINT64_MAX: none; the thread reads it */
 	pthread_t thread;
 	bool has_thread;
 	struct pyi_perf *perf; /* NULL until it is in force; written by the thread */
@@ -37,10 +37,24 @@ struct pyi_cpu_guard *pyi_cpu_guard_new(struct pyi_cgroup *cgroup, uint64_t quot
 int pyi_cpu_guard_make(struct pyi_cpu_guard *guard, struct pyi_err *err)
 {
 	struct pyi_perf *perf = NULL;
-	int ret = pyi_perf_open(guard->cgroup, guard->quota_ms, &perf, err);
+	uint64_t quota_ms = __atomic_load_n(&guard->quota_ms, __ATOMIC_SEQ_CST);
+	int ret = pyi_perf_open(guard->cgroup, quota_ms, &perf, err);
 
-	__atomic_store_n(&guard->perf, perf, __ATOMIC_RELEASE);
+	__atomic_store_n(&guard->perf, perf, __ATOMIC_SEQ_CST);
+	/* A reload may have set another one meanwhile: either it sees the new perf, or we see the new quota. */
+	if (perf && __atomic_load_n(&guard->quota_ms, __ATOMIC_SEQ_CST) != quota_ms)
+		pyi_perf_set_quota(perf, __atomic_load_n(&guard->quota_ms, __ATOMIC_SEQ_CST));
 	return ret;
+}
+
+void pyi_cpu_guard_set_quota(struct pyi_cpu_guard *guard, uint64_t quota_ms)
+{
+	struct pyi_perf *perf;
+
+	__atomic_store_n(&guard->quota_ms, quota_ms ? quota_ms : UINT64_MAX, __ATOMIC_SEQ_CST);
+	perf = __atomic_load_n(&guard->perf, __ATOMIC_SEQ_CST);
+	if (perf)
+		pyi_perf_set_quota(perf, guard->quota_ms);
 }
 
 uint64_t pyi_cpu_guard_delay_us(const struct pyi_cpu_guard *guard)

@@ -26,6 +26,9 @@ int pyi_cpu_guard_make(struct pyi_cpu_guard *guard, struct pyi_err *err);
 uint64_t pyi_cpu_guard_delay_us(const struct pyi_cpu_guard *guard);
 void pyi_cpu_guard_begin(struct pyi_cpu_guard *guard);
 
+/* Another quota from now on; 0: none. */
+void pyi_cpu_guard_set_quota(struct pyi_cpu_guard *guard, uint64_t quota_ms);
+
 /* After the guest's end: waits for the thread. */
 void pyi_cpu_guard_end(struct pyi_cpu_guard *guard);
 

@@ -13,7 +13,9 @@
 #include "kernel/sys.h"
 #include "report/result.h"
 #include "super/named_sweep.h"
+#include "super/policy_store.h"
 #include "super/registry.h"
+#include "super/reload.h"
 #include "super/watch.h"
 
 /* After the guest was killed the supervisor removes groups, which may wait for the kernel for 5 s. */
@@ -61,10 +63,17 @@ int pyi_named_find(struct pyi_registry *registry, const char *name,
 {
 	int ret = pyi_registry_get(registry, name, ret_sandbox, err);
 
+	struct pyi_err unused = { 0 };
+
+	/* A reload that was cut off before it told anybody; one that is under way goes on. */
+	if (ret == 0 && ret_sandbox->reload.generation)
+		(void)pyi_reload_settle(registry, name, 0, ret_sandbox, &unused);
 	if (ret < 0 || pyi_sandbox_has_ended(ret_sandbox) || pyi_sandbox_is_live(ret_sandbox))
 		return ret;
-	if (pyi_registry_mark_lost(registry, name, ret_sandbox))
+	if (pyi_registry_mark_lost(registry, name, ret_sandbox)) {
 		pyi_named_sweep();
+		pyi_policy_store_remove(name);
+	}
 	return 0;
 }
 

@@ -17,7 +17,9 @@
 #include "report/sandboxes.h"
 #include "super/named.h"
 #include "super/named_sweep.h"
+#include "super/policy_store.h"
 #include "super/registry.h"
+#include "super/reload.h"
 
 static const char *state_name(uint32_t state)
 {
@@ -164,9 +166,15 @@ static int list_all(struct pyi_registry *registry, struct pyi_abi_name **ret_nam
 
 	for (size_t i = 0; ret == 0 && i < *ret_n; i++) {
 		struct pyi_abi_sandbox *sandbox = &(*ret_sandboxes)[i];
+		struct pyi_err unused = { 0 };
 
-		if (!pyi_sandbox_has_ended(sandbox) && !pyi_sandbox_is_live(sandbox))
-			found_lost |= pyi_registry_mark_lost(registry, (*ret_names)[i].text, sandbox);
+		if (sandbox->reload.generation)
+			(void)pyi_reload_settle(registry, (*ret_names)[i].text, 0, sandbox, &unused);
+		if (!pyi_sandbox_has_ended(sandbox) && !pyi_sandbox_is_live(sandbox) &&
+		    pyi_registry_mark_lost(registry, (*ret_names)[i].text, sandbox)) {
+			pyi_policy_store_remove((*ret_names)[i].text);
+			found_lost = true;
+		}
 	}
 	if (found_lost)
 		pyi_named_sweep();

@@ -287,6 +287,18 @@ bool pyi_observer_look(struct pyi_observer *observer, uint64_t now_us, enum pyi_
 	return look_at_rows(observer, now_us, ret_reason);
 }
 
+void pyi_observer_set_cpu_time(struct pyi_observer *observer, uint64_t quota_ms)
+{
+	if (observer->guard)
+		pyi_cpu_guard_set_quota(observer->guard, quota_ms);
+}
+
+void pyi_observer_watch_contracts(struct pyi_observer *observer, uint64_t now_us)
+{
+	if (observer->setup.bpf && !observer->contract_us)
+		observer->contract_us = now_us + CONTRACT_LOOK_US;
+}
+
 void pyi_observer_end(struct pyi_observer *observer, const struct pyi_cgroup_usage *usage, uint64_t now_us)
 {
 	if (observer->guard)

@@ -42,6 +42,12 @@ uint64_t pyi_observer_due_us(const struct pyi_observer *observer);
 /* Look at what is due. False: the sandbox is to end, for *ret_reason. */
 bool pyi_observer_look(struct pyi_observer *observer, uint64_t now_us, enum pyi_reason *ret_reason);
 
+/* Another quota of CPU time, 0 for none. */
+void pyi_observer_set_cpu_time(struct pyi_observer *observer, uint64_t quota_ms);
+
+/* A reload may have brought contracts whose breach ends the guest. */
+void pyi_observer_watch_contracts(struct pyi_observer *observer, uint64_t now_us);
+
 /* Poll for this one as well (-1: none): when it is readable, pyi_observer_alarm is to be called. */
 int pyi_observer_fd(const struct pyi_observer *observer);
 void pyi_observer_alarm(struct pyi_observer *observer, uint64_t now_us);

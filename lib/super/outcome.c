@@ -25,6 +25,7 @@
 #include "kernel/cgroup.h"
 #include "super/outcome_contract.h"
 #include "super/outcome_kernel.h"
+#include "super/steps.h"
 #include "super/watch.h"
 
 static void decide_killed(const struct pyi_watch *watch, struct pyi_result *result)
@@ -52,7 +53,7 @@ static void decide_killed(const struct pyi_watch *watch, struct pyi_result *resu
 /* RLIMIT_CPU: SIGXCPU at the limit, which a guest may ignore, and SIGKILL a second later. */
 static bool is_cpu_limit(const struct pyi_outcome_input *input, int signo)
 {
-	uint64_t limit_us = input->plan->limits.cpu_time_ms * 1000;
+	uint64_t limit_us = input->watch->limits.cpu_time_ms * 1000;
 
 	if (!limit_us)
 		return false;
@@ -109,7 +110,7 @@ static void decide_exit(const struct pyi_outcome_input *input, int code, struct 
 		return;
 	if (watch->has_uncaught)
 		result->reason = PYI_REASON_EXCEPTION;
-	if (code == 1 && is_memory_error(watch) && input->plan->limits.memory_bytes) {
+	if (code == 1 && is_memory_error(watch) && input->watch->limits.memory_bytes) {
 		result->reason = PYI_REASON_MEMORY;
 		result->exit_code = PYI_EXIT_MEMORY;
 	} else if (input->usage && input->usage->pids_refused) {
@@ -275,6 +276,18 @@ static const struct pyi_report_msg *find_claim(const struct pyi_outcome_input *i
 	return NULL;
 }
 
+/* Whose rules the event was judged by. */
+static const struct pyi_policy *policy_of(const struct pyi_outcome_input *input,
+					  const struct pyi_bpf_event *event)
+{
+	size_t index = (size_t)(event - input->events);
+
+	for (size_t i = input->n_eras; i-- > 0;)
+		if (input->eras[i].first_event <= index)
+			return input->eras[i].policy;
+	return input->plan->policy;
+}
+
 /* What the BPF LSM programs said of a path, with the line of code that the guest claims for it. */
 static void add_path_denial(const struct pyi_outcome_input *input,
 			    const struct pyi_bpf_event *event, struct pyi_result *result)
@@ -294,7 +307,7 @@ static void add_path_denial(const struct pyi_outcome_input *input,
 static void add_net_denial(const struct pyi_outcome_input *input, const struct pyi_bpf_event *event,
 			   struct pyi_result *result)
 {
-	const struct pyi_policy *policy = input->plan->policy;
+	const struct pyi_policy *policy = policy_of(input, event);
 	const struct pyi_report_msg *claim;
 	enum pyi_net_proto proto = event->proto == PYI_NET_UDP ? PYI_NET_UDP : PYI_NET_TCP;
 	char target[96], rule_text[512], origin[PATH_MAX], at[1200];
@@ -386,33 +399,33 @@ void pyi_outcome_decide(const struct pyi_outcome_input *input, struct pyi_result
 
 static void explain_limit(const struct pyi_outcome_input *input, const struct pyi_result *result)
 {
-	const struct pyi_plan *plan = input->plan;
+	const struct pyi_limits *limits = &input->watch->limits;
 	char text[32];
 
 	switch (result->reason) {
 	case PYI_REASON_WALL_TIME:
 		pyi_log_error("the wall time of %s is over: --timeout raises it",
-			      pyi_format_duration(plan->limits.wall_time_ms, text));
+			      pyi_format_duration(limits->wall_time_ms, text));
 		break;
 	case PYI_REASON_CPU_TIME:
 		pyi_log_error("the CPU time of %s is spent: --cpu-time raises it",
-			      pyi_format_duration(plan->limits.cpu_time_ms, text));
+			      pyi_format_duration(limits->cpu_time_ms, text));
 		break;
 	case PYI_REASON_MEMORY:
 		pyi_log_error("the memory limit of %s was reached: --memory raises it",
-			      pyi_format_size(plan->limits.memory_bytes, text));
+			      pyi_format_size(limits->memory_bytes, text));
 		break;
 	case PYI_REASON_OUTPUT:
 		pyi_log_error("the output limit of %s was reached: --output raises it",
-			      pyi_format_size(plan->limits.output_bytes, text));
+			      pyi_format_size(limits->output_bytes, text));
 		break;
 	case PYI_REASON_NET_BYTES:
 		pyi_log_error("the limit of %s sent and received was reached: --net-bytes raises it",
-			      pyi_format_size(plan->limits.net_bytes, text));
+			      pyi_format_size(limits->net_bytes, text));
 		break;
 	case PYI_REASON_PIDS:
 		pyi_log_error("the limit of %u processes and threads was hit: --pids raises it",
-			      plan->limits.pids);
+			      limits->pids);
 		break;
 	case PYI_REASON_POLICY:
 	case PYI_REASON_PANIC:

@@ -10,6 +10,7 @@ struct pyi_bpf_contracts;
 struct pyi_bpf_event;
 struct pyi_cgroup_usage;
 struct pyi_plan;
+struct pyi_run_era;
 struct pyi_result;
 struct pyi_watch;
 
@@ -24,6 +25,8 @@ struct pyi_outcome_input {
 	size_t n_events;
 	unsigned long long events_total;
 	const struct pyi_bpf_contracts *contracts; /* NULL: the policy has none */
+	const struct pyi_run_era *eras; /* the policies of reloads; before the first that of the plan */
+	size_t n_eras;
 };
 
 /* Fills reason, exit_code, signal, denials and figures of an initialised result. */

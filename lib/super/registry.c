@@ -123,11 +123,11 @@ int pyi_registry_open(bool create, struct pyi_registry **ret_registry, struct py
 	return 0;
 }
 
-static int take_lock(const struct pyi_registry *registry, int *ret_fd, struct pyi_err *err)
+static int take_lock(const struct pyi_registry *registry, int timeout_ms, int *ret_fd,
+		     struct pyi_err *err)
 {
-	int ret = registry->storage == &in_bpf
-			  ? pyi_bpf_named_lock(LOCK_TIMEOUT_MS, ret_fd)
-			  : pyi_lock_dir(registry->path, LOCK_TIMEOUT_MS, ret_fd);
+	int ret = registry->storage == &in_bpf ? pyi_bpf_named_lock(timeout_ms, ret_fd)
+					       : pyi_lock_dir(registry->path, timeout_ms, ret_fd);
 
 	if (PYI_FAULT(901, ENOLCK))
 		ret = -errno;
@@ -135,7 +135,7 @@ static int take_lock(const struct pyi_registry *registry, int *ret_fd, struct py
 		return pyi_err_set(err, ETIMEDOUT,
 				   "the registry of named sandboxes has been locked by another "
 				   "process for %d s",
-				   LOCK_TIMEOUT_MS / 1000);
+				   timeout_ms / 1000);
 	return ret < 0 ? pyi_err_sys(err, -ret, "cannot lock the registry of named sandboxes") : 0;
 }
 
@@ -304,7 +304,7 @@ int pyi_registry_claim(struct pyi_registry *registry, const char *name,
 	struct pyi_abi_sandbox entry = *sandbox, old = { 0 };
 	struct pyi_err none = { 0 };
 	_cleanup_fd int lock = -1;
-	int ret = take_lock(registry, &lock, err);
+	int ret = take_lock(registry, LOCK_TIMEOUT_MS, &lock, err);
 
 	if (ret < 0)
 		return ret;
@@ -333,7 +333,7 @@ int pyi_registry_change(struct pyi_registry *registry, const char *name,
 {
 	struct pyi_abi_sandbox sandbox = { 0 };
 	_cleanup_fd int lock = -1;
-	int ret = take_lock(registry, &lock, err);
+	int ret = take_lock(registry, LOCK_TIMEOUT_MS, &lock, err);
 
 	if (ret == 0)
 		ret = read_entry(registry, name, &sandbox, err);
@@ -345,6 +345,22 @@ int pyi_registry_change(struct pyi_registry *registry, const char *name,
 	return put_entry(registry, name, &sandbox, err);
 }
 
+int pyi_registry_lock(struct pyi_registry *registry, int timeout_ms, int *ret_lock, struct pyi_err *err)
+{
+	return take_lock(registry, timeout_ms, ret_lock, err);
+}
+
+int pyi_registry_put(struct pyi_registry *registry, const char *name,
+		     const struct pyi_abi_sandbox *sandbox, struct pyi_err *err)
+{
+	return put_entry(registry, name, sandbox, err);
+}
+
+bool pyi_registry_is_owner(const struct pyi_abi_sandbox *sandbox, const struct pyi_abi_identity *owner)
+{
+	return is_same_owner(&sandbox->owner, owner);
+}
+
 bool pyi_registry_mark_lost(struct pyi_registry *registry, const char *name,
 			    struct pyi_abi_sandbox *sandbox)
 {
@@ -352,8 +368,9 @@ bool pyi_registry_mark_lost(struct pyi_registry *registry, const char *name,
 	_cleanup_fd int lock = -1;
 
 	/* Under the lock: what was read before it may be a supervisor's last word but one. */
-	if (take_lock(registry, &lock, &unused) < 0 || read_entry(registry, name, sandbox, &unused) < 0 ||
-	    pyi_sandbox_has_ended(sandbox) || pyi_sandbox_is_live(sandbox))
+	if (take_lock(registry, LOCK_TIMEOUT_MS, &lock, &unused) < 0 ||
+	    read_entry(registry, name, sandbox, &unused) < 0 || pyi_sandbox_has_ended(sandbox) ||
+	    pyi_sandbox_is_live(sandbox))
 		return false;
 	sandbox->state = PYI_STATE_LOST;
 	sandbox->end.end_ns = pyi_registry_now_ns();

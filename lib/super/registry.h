@@ -4,7 +4,7 @@
  * pinned BPF map, else, and where there is no BPF, files in the state directory; the same calls for both.
  *
  * Theory of operation. Nobody but its supervisor writes the entry of a live sandbox, with two exceptions: who finds the
- * supervisor dead marks the entry lost, and a reload raises the generation. Each change is made under one lock for the
+ * supervisor dead marks the entry lost, and a reload changes what is of the policy. Each change is made under one lock for the
  * whole registry: read, look whose it is, write whole. So of two who claim a name one wins, and an entry is always some
  * supervisor's complete word. Whoever dies holding the lock gives it back by dying.
  *
@@ -63,6 +63,17 @@ int pyi_registry_change(struct pyi_registry *registry, const char *name,
 			const struct pyi_abi_identity *owner,
 			void (*fn)(struct pyi_abi_sandbox *sandbox, void *arg), void *arg,
 			struct pyi_err *err);
+
+/*
+ * For changes of more than one step: *ret_lock holds the registry's lock until it is closed (waits up to timeout_ms;
+ * -ETIMEDOUT), and pyi_registry_put writes an entry under it.
+ */
+int pyi_registry_lock(struct pyi_registry *registry, int timeout_ms, int *ret_lock, struct pyi_err *err);
+int pyi_registry_put(struct pyi_registry *registry, const char *name,
+		     const struct pyi_abi_sandbox *sandbox, struct pyi_err *err);
+
+/* Is it the same process? */
+bool pyi_registry_is_owner(const struct pyi_abi_sandbox *sandbox, const struct pyi_abi_identity *owner);
 
 /* Mark the entry lost if it has not ended and its owner is dead; *sandbox becomes what stands there now. Did we? */
 bool pyi_registry_mark_lost(struct pyi_registry *registry, const char *name,

@@ -47,6 +47,7 @@ static void run_release(struct pyi_run *run)
 	release_guest(run);
 	pyi_close_fd(&run->image_fd);
 	pyi_source_release(&run->source);
+	pyi_step_release_reloads(run);
 	pyi_plan_free(run->plan);
 	pyi_names_release(&run->names);
 	pyi_grants_release(&run->grants);

@@ -29,6 +29,13 @@ struct pyi_run_view {
 	pid_t init_pid;
 };
 
+/* What is in force now, after a reload. */
+struct pyi_run_now {
+	uint32_t generation;
+	struct pyi_limits limits;
+	struct pyi_policy *policy;
+};
+
 /*
  * Who keeps book of a run is told of its steps, in this order. The first three may refuse, with -errno and a message:
  * then the run ends as one that could not be set up. `arg` goes to all of them.
@@ -42,10 +49,16 @@ struct pyi_run_hooks {
 	int (*ready)(void *arg, struct pyi_err *err);
 	/* A limit was hit: it is being ended. */
 	void (*ending)(void *arg);
+	/*
+	 * Somebody says that there is another policy. 0: *ret_now is filled in, its policy the caller's to free.
+	 * -EAGAIN: it is not settled yet; -ENOENT: there is none.
+	 */
+	int (*reloaded)(void *arg, struct pyi_run_now *ret_now);
 	/* All is cleared away; once, if `planned` was called and did not refuse. */
 	void (*ended)(void *arg, const struct pyi_result *result);
 	void *arg;
 	const char *name;	 /* of the sandbox, for the result record */
+	bool can_reload;	 /* it is made so that its limits can change */
 	struct pyi_logfile *log; /* takes the guest's output in place of stdout and stderr */
 };
 

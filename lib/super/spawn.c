@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,9 +26,12 @@
 #include "report/result.h"
 #include "super/logfile.h"
 #include "super/named.h"
+#include "super/policy_store.h"
 #include "super/registry.h"
+#include "super/reload.h"
 #include "super/run.h"
 #include "super/state_dir.h"
+#include "super/token.h"
 
 enum { INHERITED_MAX = 4096 };
 
@@ -35,10 +39,12 @@ enum { INHERITED_MAX = 4096 };
 struct spawn {
 	const char *name;
 	uint64_t log_size;
-	pid_t command; /* who started us */
-	int tell_fd;   /* to it */
+	struct pyi_token *token; /* NULL: none */
+	pid_t command;		 /* who started us */
+	int tell_fd;		 /* to it */
 	struct pyi_registry *registry;
 	struct pyi_abi_sandbox entry; /* as last written */
+	uint32_t generation;	      /* of the policy we know */
 	struct pyi_logfile log;
 	struct pyi_run_hooks hooks;
 	int *inherited; /* the caller's descriptors but 0, 1 and 2; owned */
@@ -81,6 +87,10 @@ static int claim(struct spawn *spawn, const struct pyi_run_view *view, struct py
 	memcpy(entry->policy_digest, view->policy->digest, sizeof(entry->policy_digest));
 	snprintf(entry->policy_name, sizeof(entry->policy_name), "%s", view->policy->name);
 	ret = pyi_registry_identify_self(&entry->owner, err);
+	if (ret == 0 && spawn->token) {
+		ret = pyi_token_set(entry, spawn->token, err);
+		pyi_token_forget(spawn->token);
+	}
 	return ret < 0 ? ret : pyi_registry_claim(spawn->registry, spawn->name, entry, err);
 }
 
@@ -160,24 +170,33 @@ static int on_planned(void *arg, const struct pyi_run_view *view, struct pyi_err
 		return ret;
 	ret = begin_log(spawn, err);
 	if (ret == 0)
+		ret = pyi_policy_store_begin(spawn->name, view->policy, err);
+	if (ret == 0)
 		ret = let_go(spawn, err);
 	if (ret < 0)
 		end_entry(spawn, &failed);
 	return ret;
 }
 
-static void copy_limits(const struct pyi_limits *from, struct pyi_abi_limits *to)
+static bool has_process_limits(const struct pyi_plan *plan)
 {
-	*to = (struct pyi_abi_limits){
-		.memory_bytes = from->memory_bytes,
-		.cpu_time_ms = from->cpu_time_ms,
-		.wall_time_ms = from->wall_time_ms,
-		.output_bytes = from->output_bytes,
-		.tmp_bytes = from->tmp_bytes,
-		.cpu_permille = from->cpu_permille,
-		.pids = from->pids,
-		.open_files = from->open_files,
-	};
+	for (size_t i = 0; i < plan->n_rlimits; i++)
+		if (plan->rlimits[i].resource == RLIMIT_DATA || plan->rlimits[i].resource == RLIMIT_CPU)
+			return true;
+	return false;
+}
+
+/* What no reload can change. */
+static uint32_t start_flags(const struct pyi_run_view *view)
+{
+	const struct pyi_plan *plan = view->plan;
+
+	return (view->has_bpf ? PYI_SANDBOX_HAS_BPF : 0) | (plan->n_net ? PYI_SANDBOX_NET : 0) |
+	       (plan->net_tcp ? PYI_SANDBOX_TCP : 0) | (plan->net_udp ? PYI_SANDBOX_UDP : 0) |
+	       (plan->net_listen ? PYI_SANDBOX_LISTEN : 0) |
+	       (plan->mode == PYI_MODE_DEV ? PYI_SANDBOX_DEV : 0) |
+	       (plan->use_namespaces ? PYI_SANDBOX_INIT_COUNTS : 0) |
+	       (has_process_limits(plan) ? PYI_SANDBOX_RLIMITS : 0);
 }
 
 static int on_started(void *arg, const struct pyi_run_view *view, struct pyi_err *err)
@@ -190,9 +209,8 @@ static int on_started(void *arg, const struct pyi_run_view *view, struct pyi_err
 		entry->cgroup = pyi_cgroup_id(view->cgroup);
 		snprintf(entry->group, sizeof(entry->group), "%s", pyi_cgroup_dir_name(view->cgroup));
 	}
-	if (view->has_bpf)
-		entry->flags |= PYI_SANDBOX_HAS_BPF;
-	copy_limits(&view->plan->limits, &entry->limits);
+	entry->flags |= start_flags(view);
+	pyi_limits_to_abi(&view->plan->limits, &entry->limits);
 	return write_entry(spawn, PYI_STATE_BOOTSTRAPPED, err);
 }
 
@@ -225,14 +243,45 @@ static void on_ending(void *arg)
 		pyi_log_error("%s", err.msg);
 }
 
+static int on_reloaded(void *arg, struct pyi_run_now *ret_now)
+{
+	struct spawn *spawn = arg;
+	struct pyi_abi_sandbox now, later;
+	struct pyi_err err = { 0 };
+	int ret = pyi_reload_settle(spawn->registry, spawn->name, 0, &now, &err);
+
+	if (ret == -ETIMEDOUT)
+		return -EAGAIN;
+	if (ret == 0 && now.generation == spawn->generation)
+		return -ENOENT; /* it was refused, or taken back */
+	if (ret == 0)
+		ret = pyi_policy_store_get(spawn->name, now.policy_digest, &ret_now->policy, &err);
+	if (ret < 0) {
+		/* The next reload may have taken its text away. */
+		if (pyi_registry_get(spawn->registry, spawn->name, &later, &err) == 0 &&
+		    (later.generation != now.generation || later.reload.generation))
+			return -EAGAIN;
+		pyi_log_error("a reload cannot be followed: %s", err.msg);
+		return ret;
+	}
+	spawn->generation = ret_now->generation = now.generation;
+	pyi_limits_from_abi(&now.limits, &ret_now->limits);
+	return 0;
+}
+
 static void on_ended(void *arg, const struct pyi_result *result)
 {
 	struct spawn *spawn = arg;
+	struct pyi_err unused = { 0 };
+
+	/* Rows of a reload that died on the way. */
+	(void)pyi_reload_settle(spawn->registry, spawn->name, 0, NULL, &unused);
 
 	if (spawn->log.dropped)
 		pyi_log_error("%llu bytes of output did not fit into the log",
 			      (unsigned long long)spawn->log.dropped);
 	end_entry(spawn, result);
+	pyi_policy_store_remove(spawn->name);
 }
 
 /* Note what is open, but 0, 1, 2, our pipe and the descriptor for the result. */
@@ -292,9 +341,11 @@ static int supervise(struct spawn *spawn, struct pyi_run_options *options)
 		.started = on_started,
 		.ready = on_ready,
 		.ending = on_ending,
+		.reloaded = on_reloaded,
 		.ended = on_ended,
 		.arg = spawn,
 		.name = spawn->name,
+		.can_reload = spawn->token != NULL,
 		.log = &spawn->log,
 	};
 	options->hooks = &spawn->hooks;
@@ -334,11 +385,14 @@ static int make_absolute(const char *path, char **ret_path, struct pyi_err *err)
 	return asprintf(ret_path, "%s/%s", cwd, path) < 0 ? pyi_err_nomem(err) : 0;
 }
 
-int pyi_spawn(const char *name, struct pyi_run_options *options, uint64_t log_size)
+int pyi_spawn(const char *name, struct pyi_run_options *options, uint64_t log_size,
+	      struct pyi_token *token)
 {
 	struct spawn spawn = {
 		.name = name,
 		.log_size = log_size,
+		.token = token,
+		.generation = 1,
 		.command = getpid(),
 		.log = PYI_LOGFILE_INIT,
 	};

@@ -26,10 +26,15 @@
 #include <stdint.h>
 
 struct pyi_run_options;
+struct pyi_token;
 
 /*
+ * token: who has it may reload the sandbox; NULL: nobody may. Only its hash is kept, the
+ * text overwritten.
+ *
  * Returns the exit code: 0 when it is running, else that of `run`. Prints its one line itself. Changes options->hooks.
  */
-int pyi_spawn(const char *name, struct pyi_run_options *options, uint64_t log_size);
+int pyi_spawn(const char *name, struct pyi_run_options *options, uint64_t log_size,
+	      struct pyi_token *token);
 
 #endif

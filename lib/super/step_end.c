@@ -66,6 +66,7 @@ int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 	run->watch.hooks = run->options->hooks;
 	run->watch.on_ready = run->options->hooks ? on_ready : NULL;
 	run->watch.ready_arg = run;
+	pyi_step_watch_reloads(run);
 	ret = pyi_watch_run(&run->watch, err);
 	pyi_step_mark("end");
 	restore_terminal(run);
@@ -84,9 +85,13 @@ int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 				     PYI_RUN_EVENTS_MAX, &run->n_events, &run->events_total, err);
 		if (ret)
 			return ret;
-		run->has_contracts = run->plan->contracts != NULL;
+		run->has_contracts = run->plan->contracts || run->generation;
 		if (run->has_contracts)
 			ret = pyi_bpf_contracts(run->bpf, pyi_cgroup_id(run->cgroup), &run->contracts);
+		if (ret == -ENOENT && !run->plan->contracts) {
+			run->has_contracts = false; /* nor had any reload */
+			ret = 0;
+		}
 		if (ret)
 			return pyi_err_sys(err, -ret, "cannot read what the contracts counted");
 	}
@@ -121,6 +126,8 @@ void pyi_step_outcome(struct pyi_run *run)
 		.n_events = run->n_events,
 		.events_total = run->events_total,
 		.contracts = run->has_contracts ? &run->contracts : NULL,
+		.eras = run->eras,
+		.n_eras = run->n_eras,
 	};
 
 	pyi_outcome_decide(&input, &run->result);
@@ -129,14 +136,15 @@ void pyi_step_outcome(struct pyi_run *run)
 
 void pyi_step_fill_result(struct pyi_run *run)
 {
+	const struct pyi_policy *policy = pyi_step_policy_now(run);
 	struct pyi_result *result = &run->result;
 	size_t i;
 
-	result->generation = 1;
+	result->generation = run->generation ? run->generation : 1;
 	result->name = run->options->hooks ? run->options->hooks->name : NULL;
-	if (run->policy) {
-		for (i = 0; i < sizeof(run->policy->digest); i++)
-			snprintf(result->policy_digest + 2 * i, 3, "%02x", run->policy->digest[i]);
+	if (policy) {
+		for (i = 0; i < sizeof(policy->digest); i++)
+			snprintf(result->policy_digest + 2 * i, 3, "%02x", policy->digest[i]);
 	}
 	if (run->plan) {
 		result->mode = pyi_mode_name(run->plan->mode);

@@ -10,10 +10,19 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "kernel/probe.h"
+#include "kernel/sys.h"
 #include "super/steps.h"
 
 /* Ids of guests started by root: one per supervisor, so that no two live sandboxes share one. */
 enum { GUEST_UID_BASE = 0x70000000, GUEST_UID_SPAN = 0x400000 };
+
+/* May this process, and a command of the same user, change the limits of the guest's? */
+static bool may_set_rlimits(void)
+{
+	struct __user_cap_data_struct data[2] = { { 0 } };
+
+	return pyi_sys_capget(data) == 0 && data[0].effective & 1u << CAP_SYS_RESOURCE;
+}
 
 static void log_plan(const struct pyi_run *run)
 {
@@ -66,6 +75,7 @@ int pyi_step_plan(struct pyi_run *run, struct pyi_err *err)
 		.invoker_cwd = cwd ? cwd : "/",
 		.environ = (const char *const *)environ,
 		.home = getenv("HOME"),
+		.limits_by_group = options->hooks && options->hooks->can_reload && !may_set_rlimits(),
 	};
 	int ret;
 

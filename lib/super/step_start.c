@@ -41,6 +41,7 @@ static int make_observer(struct pyi_run *run, struct pyi_err *err)
 /* The cgroup, and the BPF rows that are keyed by it: there before the first process of the sandbox is. */
 int pyi_step_groups(struct pyi_run *run, struct pyi_err *err)
 {
+	bool can_reload = run->options->hooks && run->options->hooks->can_reload;
 	int ret;
 
 	if (run->plan->use_bpf_cgroup) {
@@ -53,8 +54,10 @@ int pyi_step_groups(struct pyi_run *run, struct pyi_err *err)
 		return 0;
 	sweep(run);
 	pyi_step_mark("sweep");
-	ret = (run->plan->profile ? pyi_cgroup_new_measured : pyi_cgroup_new)(
-		&run->facts, &run->plan->limits, &run->cgroup, err);
+	ret = (can_reload ? pyi_cgroup_new_full
+	       : run->plan->profile
+		       ? pyi_cgroup_new_measured
+		       : pyi_cgroup_new)(&run->facts, &run->plan->limits, &run->cgroup, err);
 	pyi_step_mark("cgroup");
 	if (!ret && run->bpf)
 		ret = pyi_bpf_assign(run->bpf, pyi_cgroup_id(run->cgroup), run->plan, err);

@@ -28,6 +28,12 @@
 
 enum { PYI_RUN_EVENTS_MAX = PYI_DENIALS_KEPT };
 
+/* The policies there were, each from an event on: what was denied before a reload is told by the rules of then. */
+struct pyi_run_era {
+	size_t first_event;
+	struct pyi_policy *policy;
+};
+
 struct pyi_run {
 	const struct pyi_run_options *options;
 	struct pyi_policy *policy;
@@ -56,6 +62,9 @@ struct pyi_run {
 	bool was_planned;	 /* the hook of that name has agreed */
 	struct termios terminal; /* of stdin, as the guest found it */
 	uint64_t start_us;
+	struct pyi_run_era *eras; /* owned; the first reload and those after it */
+	size_t n_eras;
+	uint32_t generation; /* of the last reload; 0: there was none */
 	struct pyi_result result;
 };
 
@@ -86,6 +95,11 @@ bool pyi_step_must_guard(const struct pyi_policy *policy, char *ret_dir, size_t 
 /* The cgroup and its BPF rows, then the processes (step_start.c). */
 int pyi_step_groups(struct pyi_run *run, struct pyi_err *err);
 int pyi_step_start(struct pyi_run *run, int *ret_exec_failed, struct pyi_err *err);
+
+/* Reloads, while it is watched (step_reload.c). */
+void pyi_step_watch_reloads(struct pyi_run *run);
+const struct pyi_policy *pyi_step_policy_now(const struct pyi_run *run);
+void pyi_step_release_reloads(struct pyi_run *run);
 
 /* From the start to the end of the guest, and what is said of it (step_end.c). */
 int pyi_step_watch(struct pyi_run *run, struct pyi_err *err);

@@ -39,6 +39,7 @@
 #include "kernel/sandbox.h"
 #include "super/logfile.h"
 #include "super/observer.h"
+#include "super/reload.h"
 #include "super/run.h"
 
 enum {
@@ -47,6 +48,7 @@ enum {
 	CPU_LOOK_MAX_US = 1000000,
 	CPU_GRACE_US = 1000000,
 };
+enum { RELOAD_LOOK_US = 5000, RETIRE_US = 100000 };
 
 enum slot {
 	SLOT_PIDFD,
@@ -74,6 +76,8 @@ struct loop {
 	uint64_t cpu_seen_us;	   /* used at the last look */
 	uint64_t cpu_kill_us;	   /* 0: SIGXCPU not sent */
 	uint64_t stop_kill_us;	   /* 0: nobody asked for the end */
+	uint64_t reload_look_us;   /* 0: no reload was announced */
+	uint64_t retire_us;	   /* 0: nothing to retire */
 	long n_cpus;
 	bool stop_asked; /* SIGTSTP was forwarded: stop with the guest */
 };
@@ -131,6 +135,7 @@ static void set_timer(struct loop *loop)
 				 pyi_min_deadline(loop->cpu_kill_us, loop->stop_kill_us)));
 	struct itimerspec when = { 0 };
 
+	due = pyi_min_deadline(due, pyi_min_deadline(loop->reload_look_us, loop->retire_us));
 	if (loop->watch->observer)
 		due = pyi_min_deadline(due, pyi_observer_due_us(loop->watch->observer));
 	when.it_value.tv_sec = (time_t)(due / 1000000);
@@ -142,7 +147,7 @@ static void set_timer(struct loop *loop)
 static void look_at_cpu(struct loop *loop, uint64_t now)
 {
 	struct pyi_watch *watch = loop->watch;
-	uint64_t quota = watch->plan->limits.cpu_time_ms * 1000;
+	uint64_t quota = loop->watch->limits.cpu_time_ms * 1000;
 	struct pyi_cgroup_usage usage;
 	uint64_t wait_us;
 
@@ -168,12 +173,51 @@ static void look_at_cpu(struct loop *loop, uint64_t now)
 	loop->cpu_look_us = now + wait_us;
 }
 
+/* The limits that are kept here. What has ended it already, ends it. */
+static void take_limits(struct loop *loop, const struct pyi_limits *limits, uint64_t now)
+{
+	struct pyi_watch *watch = loop->watch;
+
+	watch->limits = *limits;
+	/* The programs count these; they stay. */
+	watch->limits.net_bytes = watch->plan->limits.net_bytes;
+	watch->limits.net_rate = watch->plan->limits.net_rate;
+	loop->wall_deadline_us = limits->wall_time_ms ? watch->start_us + limits->wall_time_ms * 1000
+						      : 0;
+	if (watch->observer)
+		pyi_observer_set_cpu_time(watch->observer, limits->cpu_time_ms);
+	loop->cpu_look_us = 0;
+	if (limits->cpu_time_ms && watch->cgroup && !loop->cpu_kill_us && !watch->was_killed)
+		look_at_cpu(loop, now);
+}
+
+static void look_at_reload(struct loop *loop, uint64_t now)
+{
+	const struct pyi_watch_reload *reload = &loop->watch->reload;
+	struct pyi_limits limits;
+	int ret = reload->look(reload->arg, &limits);
+
+	loop->reload_look_us = ret == -EAGAIN ? now + RELOAD_LOOK_US : 0;
+	if (ret)
+		return;
+	take_limits(loop, &limits, now);
+	if (!loop->retire_us)
+		loop->retire_us = now + RETIRE_US;
+}
+
 static void on_timer(struct loop *loop)
 {
 	uint64_t ticks, now = pyi_now_us();
 	enum pyi_reason reason;
 
 	(void)!read(loop->timer_fd, &ticks, sizeof(ticks));
+	/* First: what it gives more of is not taken for spent. */
+	if (loop->reload_look_us && now >= loop->reload_look_us)
+		look_at_reload(loop, now);
+	if (loop->retire_us && now >= loop->retire_us) {
+		loop->retire_us = 0;
+		loop->watch->reload.retire(loop->watch->reload.arg);
+	}
 	if (loop->wall_deadline_us && now >= loop->wall_deadline_us) {
 		loop->wall_deadline_us = 0;
 		kill_for(loop->watch, PYI_REASON_WALL_TIME);
@@ -315,21 +359,29 @@ static void on_signal(struct loop *loop)
 	if (info.ssi_signo == SIGTERM && info.ssi_code == SI_QUEUE &&
 	    info.ssi_ptr >> 32 == PYI_WATCH_STOP >> 32)
 		on_stop(loop, info.ssi_ptr & UINT32_MAX);
+	if (info.ssi_signo == SIGTERM && info.ssi_code == SI_QUEUE &&
+	    info.ssi_ptr == PYI_WATCH_RELOAD && loop->watch->reload.look) {
+		loop->reload_look_us = pyi_now_us();
+		set_timer(loop);
+		return; /* no business of the guest's */
+	}
 	(void)pyi_sandbox_signal(loop->watch->sandbox, (int)info.ssi_signo);
 }
 
 /* Take a chunk from the guest's output: 0, -EAGAIN when there is none now, -EPIPE when the guest has closed it. */
-static int relay_read(struct pyi_watch *watch, int which, struct relay *relay)
+static int relay_read(struct loop *loop, int which, struct relay *relay)
 {
+	struct pyi_watch *watch = loop->watch;
 	ssize_t n = read(watch->out_fds[which], relay->data, sizeof(relay->data));
-	uint64_t limit = watch->plan->limits.output_bytes;
+	uint64_t limit = loop->watch->limits.output_bytes;
 
 	if (n < 0)
 		return errno == EINTR || errno == EAGAIN ? -EAGAIN : -EPIPE;
 	if (n == 0)
 		return -EPIPE;
 	if (limit && watch->output_bytes + (uint64_t)n > limit) {
-		n = (ssize_t)(limit - watch->output_bytes);
+		/* A reload may have set it below what has passed. */
+		n = watch->output_bytes < limit ? (ssize_t)(limit - watch->output_bytes) : 0;
 		kill_for(watch, PYI_REASON_OUTPUT);
 	}
 	watch->output_bytes += (uint64_t)n;
@@ -354,7 +406,7 @@ static int relay_step(struct loop *loop, int which)
 {
 	struct pyi_watch *watch = loop->watch;
 	struct relay *relay = &loop->relays[which];
-	int ret = relay->len ? relay_write(which, relay) : relay_read(watch, which, relay);
+	int ret = relay->len ? relay_write(which, relay) : relay_read(loop, which, relay);
 
 	if (ret == 0 && watch->hooks && watch->hooks->log) {
 		pyi_logfile_write(watch->hooks->log, relay->data, relay->len);
@@ -465,9 +517,10 @@ int pyi_watch_run(struct pyi_watch *watch, struct pyi_err *err)
 	loop->n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	if (loop->n_cpus < 1)
 		loop->n_cpus = 1;
-	if (watch->plan->limits.wall_time_ms)
-		loop->wall_deadline_us = watch->start_us + watch->plan->limits.wall_time_ms * 1000;
-	if (watch->plan->limits.cpu_time_ms && watch->cgroup)
+	watch->limits = watch->plan->limits;
+	if (loop->watch->limits.wall_time_ms)
+		loop->wall_deadline_us = watch->start_us + loop->watch->limits.wall_time_ms * 1000;
+	if (loop->watch->limits.cpu_time_ms && watch->cgroup)
 		look_at_cpu(loop, pyi_now_us());
 	if (watch->observer)
 		pyi_observer_start(watch->observer, pyi_now_us());

@@ -27,6 +27,15 @@ struct pyi_sandbox;
  */
 #define PYI_WATCH_STOP ((uint64_t)0x70797374 << 32)
 
+/* What a reload changes while the sandbox runs; see reload.h. */
+struct pyi_watch_reload {
+	/* New limits in *ret_limits: 0. -EAGAIN: it is being made, look again soon. -ENOENT: there is none. */
+	int (*look)(void *arg, struct pyi_limits *ret_limits);
+	/* Some time later: remove what is not in force any more. */
+	void (*retire)(void *arg);
+	void *arg;
+};
+
 enum { PYI_WATCH_OSERRORS_MAX = 256 }; /* kept of what the guest reports; the rest is counted */
 
 struct pyi_watch {
@@ -43,6 +52,9 @@ struct pyi_watch {
 	/* Called when the guest is in the user's code; NULL: not. A refusal ends everything. */
 	int (*on_ready)(void *arg, struct pyi_err *err);
 	void *ready_arg;
+	struct pyi_watch_reload reload; /* look NULL: cannot be reloaded */
+
+	struct pyi_limits limits; /* in force: the plan's, then those of a reload */
 
 	/* what was seen */
 	bool has_exited; /* init told the guest's end */

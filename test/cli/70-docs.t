@@ -24,7 +24,7 @@ for page in "$top/README.md" "$top"/man/*.[1-8]; do
 done
 
 # Options: those of --help are those of the page, and the other way round.
-for command in run spawn stop stats wait logs policy doctor image help; do
+for command in run spawn reload stop stats wait logs policy doctor image help; do
 	page=$top/man/pyisolate-$command.1
 	[ -e "$page" ] || { fail "man page of $command"; continue; }
 	"$PYISOLATE" $command --help | grep -oE '^  (-[a-zA-Z], )?( *)?--[a-z-]+' | grep -oE -- '--[a-z-]+' | sort -u >"$T/help"

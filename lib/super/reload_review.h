@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* May this policy follow that one in a running sandbox? Pure. */
+#ifndef PYI_SUPER_RELOAD_REVIEW_H
+#define PYI_SUPER_RELOAD_REVIEW_H
+
+#include <stdint.h>
+
+struct pyi_buf;
+struct pyi_err;
+struct pyi_plan;
+struct pyi_policy;
+
+/*
+ * Writes all differences to `changes`, also when one of them is refused: the first that cannot change while the sandbox
+ * runs is the error, with the place it comes from.
+ */
+int pyi_reload_review(const struct pyi_policy *from, const struct pyi_policy *to,
+		      struct pyi_buf *changes, struct pyi_err *err);
+
+/* Does the plan need sockets that the sandbox was started without (PYI_SANDBOX_* flags of its entry)? */
+int pyi_reload_review_sockets(const struct pyi_plan *plan, uint32_t flags, struct pyi_err *err);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* Another policy while the guest runs: what the supervisor has to do about it. See steps.h and reload.h. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "super/steps.h"
+
+/* Events that nobody keeps need no policy. */
+static size_t events_so_far(const struct pyi_run *run)
+{
+	struct pyi_err unused = { 0 };
+	struct pyi_bpf_event event;
+	uint64_t total = 0;
+	size_t n;
+
+	if (run->bpf && run->cgroup)
+		(void)pyi_bpf_events(run->bpf, pyi_cgroup_id(run->cgroup), &event, 1, &n, &total,
+				     &unused);
+	return total < PYI_RUN_EVENTS_MAX ? (size_t)total : PYI_RUN_EVENTS_MAX;
+}
+
+/* A policy under which nothing was denied is not kept: so there is never one more than there are events. */
+static void begin_era(struct pyi_run *run, struct pyi_policy *policy)
+{
+	size_t first = events_so_far(run);
+	struct pyi_run_era *eras;
+
+	if (run->n_eras && run->eras[run->n_eras - 1].first_event == first) {
+		pyi_policy_free(run->eras[run->n_eras - 1].policy);
+		run->eras[run->n_eras - 1].policy = policy;
+		return;
+	}
+	eras = reallocarray(run->eras, run->n_eras + 1, sizeof(*eras));
+	if (!eras) {
+		pyi_log_error("out of memory: denials will be told by the rules before the reload");
+		pyi_policy_free(policy);
+		return;
+	}
+	run->eras = eras;
+	eras[run->n_eras++] = (struct pyi_run_era){ first, policy };
+}
+
+static int look(void *arg, struct pyi_limits *ret_limits)
+{
+	struct pyi_run *run = arg;
+	const struct pyi_run_hooks *hooks = run->options->hooks;
+	struct pyi_run_now now;
+	int ret = hooks->reloaded(hooks->arg, &now);
+
+	if (ret)
+		return ret;
+	if (run->observer && now.policy->contracts && now.policy->on_violation != PYI_VIOLATION_ERRNO)
+		pyi_observer_watch_contracts(run->observer, pyi_now_us());
+	begin_era(run, now.policy);
+	run->generation = now.generation;
+	*ret_limits = now.limits;
+	return 0;
+}
+
+static void retire(void *arg)
+{
+	struct pyi_run *run = arg;
+
+	/* Where the kernel has no membarrier(2) the rows stay until the end. */
+	if (run->bpf && run->cgroup)
+		(void)pyi_bpf_retire(run->bpf, pyi_cgroup_id(run->cgroup));
+}
+
+void pyi_step_watch_reloads(struct pyi_run *run)
+{
+	if (run->options->hooks && run->options->hooks->reloaded)
+		run->watch.reload = (struct pyi_watch_reload){ look, retire, run };
+}
+
+const struct pyi_policy *pyi_step_policy_now(const struct pyi_run *run)
+{
+	return run->n_eras ? run->eras[run->n_eras - 1].policy : run->policy;
+}
+
+void pyi_step_release_reloads(struct pyi_run *run)
+{
+	for (size_t i = 0; i < run->n_eras; i++)
+		pyi_policy_free(run->eras[i].policy);
+	free(run->eras);
+}
