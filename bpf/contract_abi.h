@@ -39,12 +39,11 @@ enum {
 #define PYI_EV_FS_CALLS	 (0xfu << PYI_EV_OPEN)
 #define PYI_EV_FS_ALL	 (0x1fu << PYI_EV_OPEN)
 #define PYI_EV_EXEC_ALL	 (0x3u << PYI_EV_EXEC)
+/* What the LSM programs count. */
+#define PYI_EV_LSM (PYI_EV_FS_ALL | PYI_EV_EXEC_ALL)
 /* These have happened all the same when a contract forbids them. */
 #define PYI_EV_DENIALS \
 	(PYI_EV_BIT(PYI_EV_NET_DENIED) | PYI_EV_BIT(PYI_EV_FS_DENIED) | PYI_EV_BIT(PYI_EV_EXEC_DENIED))
-/* What the programs report. A contract that speaks of anything else is refused. */
-#define PYI_EV_COUNTED PYI_EV_NET_ALL
-
 /* Further places in `values`. */
 enum {
 	PYI_VALUE_SLOTS = 32, /* counters with a pattern */
@@ -126,7 +125,7 @@ struct pyi_abi_contract_state {
 
 /* The contract that does not hold with these values, or -1. */
 static inline __attribute__((always_inline)) int pyi_contract_eval(
-	const struct pyi_abi_contract_code *code, const __s64 *values, __u32 events,
+	const struct pyi_abi_contract_code *code, const __s64 *values, __u32 happened,
 	volatile struct pyi_abi_contract_scratch *s)
 {
 	s->sum = 0;
@@ -142,7 +141,7 @@ static inline __attribute__((always_inline)) int pyi_contract_eval(
 
 		if (i >= code->n_ops)
 			break;
-		if (i < s->next || !(op->events & events))
+		if (i < s->next || !(op->events & happened))
 			continue;
 		value = values[op->field & (PYI_VALUES - 1)];
 		if (value > PYI_CONTRACT_VALUE_MAX)

@@ -36,6 +36,7 @@ int BPF_PROG(on_file_open, struct file *file)
 	if (file->f_flags & FMODE_EXEC_FLAG) {
 		q.hook = PYI_HOOK_EXEC;
 		q.need = PYI_PATH_EXEC;
+		q.is_part = 1; /* it is executed when on_bprm_check says so */
 	} else {
 		q.need = (file->f_mode & FMODE_READ ? PYI_PATH_READ : 0) |
 			 (file->f_mode & FMODE_WRITE ? PYI_PATH_WRITE : 0);

@@ -86,6 +86,7 @@ struct question {
 	__u8 need; /* PYI_PATH_* */
 	__u8 is_dir;
 	__u8 is_warned;
+	__u8 is_part; /* there is another question about the same call: contracts wait for that */
 };
 
 static __always_inline struct room *claim_room(void)
@@ -154,10 +155,52 @@ static __noinline __u32 walk(const struct room *room, __u32 page)
 	return 0;
 }
 
-static __noinline int record_path(const struct room *room, const struct question *q, __u16 rule,
-				  __u16 errnum)
+/* What happens when this is allowed. */
+static __always_inline __u32 events_of(const struct question *q)
 {
-	struct pyi_abi_event event = { .op = PYI_EVENT_PATH };
+	switch (q->hook) {
+	case PYI_HOOK_OPEN:
+		return PYI_EV_BIT(PYI_EV_OPEN) |
+		       (q->need & PYI_PATH_WRITE ? PYI_EV_BIT(PYI_EV_WRITE) : 0);
+	case PYI_HOOK_TRUNCATE:
+		return PYI_EV_BIT(PYI_EV_WRITE);
+	case PYI_HOOK_CREATE:
+	case PYI_HOOK_MKDIR:
+	case PYI_HOOK_SYMLINK:
+	case PYI_HOOK_LINK:
+		return PYI_EV_BIT(PYI_EV_CREATE);
+	case PYI_HOOK_UNLINK:
+	case PYI_HOOK_RMDIR:
+		return PYI_EV_BIT(PYI_EV_DELETE);
+	case PYI_HOOK_RENAME:
+		return PYI_EV_BIT(PYI_EV_CREATE) | PYI_EV_BIT(PYI_EV_DELETE);
+	case PYI_HOOK_EXEC:
+		return PYI_EV_BIT(PYI_EV_EXEC);
+	default:
+		return 0;
+	}
+}
+
+/* After the rules: what the contracts say of it. 0, or as contract_judge(). */
+static __always_inline __u8 ask_contracts_path(const struct question *q, int is_allowed)
+{
+	struct contract_event e = { .cgroup = q->who.cgroup, .body = q->who.body };
+
+	if (!(q->who.flags & PYI_ASSIGN_CONTRACTS) || (is_allowed && q->is_part))
+		return 0;
+	if (is_allowed)
+		e.events = events_of(q);
+	else
+		e.events = PYI_EV_BIT(q->hook == PYI_HOOK_EXEC || q->hook == PYI_HOOK_MAP
+					      ? PYI_EV_EXEC_DENIED
+					      : PYI_EV_FS_DENIED);
+	return e.events ? (__u8)contract_judge(&e) : 0;
+}
+
+static __noinline int record_path(const struct room *room, const struct question *q, __u16 rule,
+				  __u16 errnum, __u8 contract)
+{
+	struct pyi_abi_event event = { .op = PYI_EVENT_PATH, .contract = contract };
 	struct pyi_abi_event_key key = {};
 	long i;
 
@@ -184,6 +227,7 @@ static __noinline int judge(const struct room *room, struct question *q, __u64 f
 {
 	__u16 rule = PYI_EVENT_NO_RULE, warn_rule = PYI_EVENT_NO_RULE;
 	int refused = 0, warned = 0;
+	__u8 contract;
 
 	if (!q)
 		return 0;
@@ -204,10 +248,24 @@ static __noinline int judge(const struct room *room, struct question *q, __u64 f
 			refused = 1;
 		}
 	}
-	q->is_warned = !refused && warned;
-	if (refused || warned)
-		record_path(room, q, refused ? rule : warn_rule, EPERM);
-	return !refused;
+	contract = ask_contracts_path(q, !refused);
+	q->is_warned = !refused && warned && !contract;
+	if (refused || warned || contract)
+		record_path(room, q, refused ? rule : warn_rule, EPERM, contract);
+	return !refused && !contract;
+}
+
+/* The last word on a call whose parts the rules allow. */
+static __always_inline int settle(const struct room *room, struct question *q)
+{
+	__u8 contract;
+
+	q->is_part = 0;
+	contract = ask_contracts_path(q, 1);
+	if (!contract)
+		return 0;
+	record_path(room, q, PYI_EVENT_NO_RULE, EPERM, contract);
+	return deny();
 }
 
 static __always_inline int ask(const struct room *room, struct question *q)
@@ -294,7 +352,7 @@ static __always_inline int refuse_path(struct room *room, const struct question 
 {
 	if (room)
 		room->path[0] = '\0';
-	record_path(room, q, PYI_EVENT_NO_RULE, EPERM);
+	record_path(room, q, PYI_EVENT_NO_RULE, EPERM, ask_contracts_path(q, 0));
 	return ret;
 }
 

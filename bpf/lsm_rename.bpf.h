@@ -51,17 +51,17 @@ static __always_inline int check_move(struct room *room, struct question *q, con
 		return deny();
 	if ((is_dir(m->from) && !may_move_below(page, from, to)) ||
 	    (exchange && is_dir(m->to) && !may_move_below(page, to, from))) {
-		record_path(room, q, PYI_EVENT_NO_RULE, EXDEV);
+		record_path(room, q, PYI_EVENT_NO_RULE, EXDEV, 0);
 		return deny_crossing();
 	}
-	return 0;
+	return settle(room, q);
 }
 
 SEC("lsm/path_rename")
 int BPF_PROG(on_rename, struct path *from_dir, struct dentry *from, struct path *to_dir,
 	     struct dentry *to, unsigned int flags)
 {
-	struct question q = { .hook = PYI_HOOK_RENAME, .need = PYI_PATH_WRITE };
+	struct question q = { .hook = PYI_HOOK_RENAME, .need = PYI_PATH_WRITE, .is_part = 1 };
 	const struct move m = { from_dir, from, to_dir, to };
 	enum entry entry = enter(&q.who);
 	struct room *room;
@@ -94,20 +94,20 @@ static __always_inline int check_link(struct room *room, struct question *q, str
 	if (!ask(room, q))
 		return deny();
 	if (!has_name)
-		return 0;
+		return settle(room, q);
 	if (from->d_parent != to_dir->dentry) {
-		record_path(room, q, PYI_EVENT_NO_RULE, EXDEV);
+		record_path(room, q, PYI_EVENT_NO_RULE, EXDEV, 0);
 		return deny_crossing();
 	}
 	if (!put_name(room, to_dir, from))
 		return refuse_path(room, q, deny());
-	return ask(room, q) ? 0 : deny();
+	return ask(room, q) ? settle(room, q) : deny();
 }
 
 SEC("lsm/path_link")
 int BPF_PROG(on_link, struct dentry *from, struct path *to_dir, struct dentry *to)
 {
-	struct question q = { .hook = PYI_HOOK_LINK, .need = PYI_PATH_WRITE };
+	struct question q = { .hook = PYI_HOOK_LINK, .need = PYI_PATH_WRITE, .is_part = 1 };
 	enum entry entry = enter(&q.who);
 	struct room *room;
 	enum kind kind;

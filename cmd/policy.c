@@ -84,15 +84,15 @@ static struct pyi_dfa *compile(const struct pyi_policy *policy)
 	return dfa;
 }
 
-/* What a policy may say, and this version refuses to run. */
+/* What is not enforced everywhere: where it is not, a run is refused. */
 static void note_contracts(const struct pyi_policy *policy)
 {
 	const struct pyi_contract_set *set = policy->contracts;
 
 	for (size_t i = 0; set && i < set->n; i++)
-		if (set->v[i].events & (PYI_EV_FS_ALL | PYI_EV_EXEC_ALL) & ~PYI_EV_COUNTED)
-			pyi_log_note("%s:%u: contract '%s' speaks of what the bpf-lsm layer would count, which this "
-				     "version does not do: 'run' refuses the policy",
+		if (set->v[i].events & PYI_EV_LSM)
+			pyi_log_note("%s:%u: contract '%s' speaks of what the bpf-lsm layer counts: "
+				     "where it is missing, 'run' refuses the policy",
 				     set->v[i].from.file, set->v[i].from.line, set->v[i].text);
 }
 

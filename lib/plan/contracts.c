@@ -9,29 +9,57 @@
 #include "plan/build.h"
 #include "policy/contract.h"
 
-static int refuse(const struct pyi_contract *contract, uint32_t missing, struct pyi_err *err)
+/* The first path in a contract: counters of files and programs count all of them, or none. */
+static const struct pyi_contract_pattern *first_path(const struct pyi_contract_set *set, size_t contract)
 {
-	bool is_lsm = missing & (PYI_EV_FS_ALL | PYI_EV_EXEC_ALL);
+	for (size_t i = 0; i < set->n_ops; i++) {
+		unsigned int slot = set->ops[i].field - (unsigned int)PYI_VALUE_SLOTS;
+
+		if (set->ops[i].contract == contract && slot < set->n_patterns &&
+		    set->patterns[slot].is_path)
+			return &set->patterns[slot];
+	}
+	return NULL;
+}
+
+static int check(struct pyi_build *b, size_t i, struct pyi_err *err)
+{
+	const struct pyi_contract *contract = &b->policy->contracts->v[i];
+	const struct pyi_contract_pattern *path = first_path(b->policy->contracts, i);
+	const struct pyi_layer_status *lsm = &b->plan->layers[PYI_LAYER_BPF_LSM];
 	char origin[PYI_ORIGIN_MAX];
 
+	if (!(contract->events & PYI_EV_LSM))
+		return 0;
+	if (path)
+		return pyi_err_set(
+			err, EOPNOTSUPP,
+			"%s: contract '%.300s' cannot be enforced: the %s layer counts files and "
+			"programs, but not by path: leave out (\"%.200s\"), or forbid by rules",
+			pyi_build_origin(&contract->from, origin), contract->text,
+			pyi_layer_name(PYI_LAYER_BPF_LSM), path->text);
+	if (b->plan->use_bpf_lsm)
+		return 0;
+	pyi_build_lsm_is_off(b);
 	return pyi_err_set(err, EOPNOTSUPP,
-			   "%s: contract '%.300s' cannot be enforced: %s counted by the %s layer, which does "
-			   "not do so in this version: take it out, or forbid by rules",
+			   "%s: contract '%.300s' cannot be enforced: %s counted by the %s layer (%s): %s",
 			   pyi_build_origin(&contract->from, origin), contract->text,
-			   missing & PYI_EV_FS_ALL     ? "files are"
-			   : missing & PYI_EV_EXEC_ALL ? "programs are"
-						       : "connections are",
-			   pyi_layer_name(is_lsm ? PYI_LAYER_BPF_LSM : PYI_LAYER_BPF_CGROUP));
+			   contract->events & PYI_EV_FS_ALL ? "files are" : "programs are",
+			   pyi_layer_name(PYI_LAYER_BPF_LSM), lsm->why,
+			   pyi_layer_advice(PYI_LAYER_BPF_LSM, b->facts));
 }
 
 int pyi_build_contracts(struct pyi_build *b, struct pyi_err *err)
 {
 	const struct pyi_contract_set *set = b->policy->contracts;
 
-	for (size_t i = 0; set && i < set->n; i++)
-		if (set->v[i].events & ~PYI_EV_COUNTED)
-			return refuse(&set->v[i], set->v[i].events & ~PYI_EV_COUNTED, err);
-	if (set && b->plan->n_net)
+	for (size_t i = 0; set && i < set->n; i++) {
+		int r = check(b, i, err);
+
+		if (r)
+			return r;
+	}
+	if (set && (b->plan->n_net || b->plan->use_bpf_lsm))
 		b->plan->contracts = set;
 	return 0;
 }

@@ -170,9 +170,9 @@ static int build(struct pyi_build *b, struct pyi_err *err)
 	if (!r)
 		r = pyi_build_net(b, err);
 	if (!r)
-		r = pyi_build_contracts(b, err);
-	if (!r)
 		r = pyi_build_layers(b, err);
+	if (!r)
+		r = pyi_build_contracts(b, err);
 	if (!r)
 		r = pyi_build_rlimits(b, err);
 	if (!r)

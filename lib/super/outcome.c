@@ -295,13 +295,17 @@ static void add_path_denial(const struct pyi_outcome_input *input,
 	const struct pyi_policy *policy = input->plan->policy;
 	const struct pyi_report_msg *claim = find_claim(input, event->path, false);
 	const struct pyi_fs_rule *rule = event->rule < policy->n_fs ? &policy->fs[event->rule] : NULL;
-	char origin[PATH_MAX], at[1200];
+	const struct pyi_origin *from = rule ? &rule->from : NULL;
+	char origin[PATH_MAX], at[1200], contract[512];
 
-	if (rule)
-		format_origin(&rule->from, origin, sizeof(origin));
+	if (event->contract)
+		pyi_outcome_name_contract(policy, event->contract, contract, sizeof(contract), &from);
+	if (from)
+		format_origin(from, origin, sizeof(origin));
 	if (claim)
 		snprintf(at, sizeof(at), "%s:%u", claim->file, claim->line);
-	pyi_outcome_add_path(event, rule, rule ? origin : NULL, claim ? at : NULL, result);
+	pyi_outcome_add_path(event, rule, event->contract ? contract : NULL, from ? origin : NULL,
+			     claim ? at : NULL, result);
 }
 
 static void add_net_denial(const struct pyi_outcome_input *input, const struct pyi_bpf_event *event,

@@ -36,12 +36,14 @@ bool pyi_outcome_is_contract(const struct pyi_outcome_input *input)
 
 void pyi_outcome_count_contracts(const struct pyi_outcome_input *input, struct pyi_result *result)
 {
+	uint32_t counted = PYI_EV_NET_ALL | (input->plan->use_bpf_lsm ? PYI_EV_LSM : 0);
+
 	if (!input->contracts)
 		return;
 	result->contracts_broken = input->contracts->broken;
 	result->n_counters = 0;
 	for (unsigned int i = 0; i < PYI_BPF_COUNTERS && i < PYI_COUNTERS_MAX; i++)
-		if (PYI_EV_COUNTED & PYI_EV_BIT(i))
+		if (counted & PYI_EV_BIT(i))
 			result->counters[result->n_counters++] = (struct pyi_counter){
 				pyi_contract_field_name(i), input->contracts->counters[i]
 			};

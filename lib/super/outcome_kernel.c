@@ -12,7 +12,8 @@
 #include "report/result.h"
 
 void pyi_outcome_add_path(const struct pyi_bpf_event *event, const struct pyi_fs_rule *rule,
-			  const char *file, const char *at, struct pyi_result *result)
+			  const char *contract, const char *file, const char *at,
+			  struct pyi_result *result)
 {
 	struct pyi_denial denial = { .op = (char *)pyi_bpf_hook_name(event->proto),
 				     .target = (char *)(event->path[0] ? event->path : "?"),
@@ -25,7 +26,7 @@ void pyi_outcome_add_path(const struct pyi_bpf_event *event, const struct pyi_fs
 	if (rule)
 		snprintf(text, sizeof(text), "%s: %s %s", rule->access == PYI_EXEC ? "exec" : "fs",
 			 rule->verdict == PYI_WARN ? "warn" : "deny", rule->path);
-	denial.rule = text;
+	denial.rule = contract ? (char *)contract : text;
 	(void)pyi_result_add_denial(result, &denial);
 }
 

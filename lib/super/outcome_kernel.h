@@ -7,9 +7,13 @@ struct pyi_bpf_event;
 struct pyi_fs_rule;
 struct pyi_result;
 
-/* `rule` decided (NULL: the default), it stands at `file`, and the guest was at `at` (NULL where that is unknown). */
+/*
+ * `contract` or `rule` decided (both NULL: the default), it stands at `file`, and the guest was at `at` (NULL where
+ * that is unknown).
+ */
 void pyi_outcome_add_path(const struct pyi_bpf_event *event, const struct pyi_fs_rule *rule,
-			  const char *file, const char *at, struct pyi_result *result);
+			  const char *contract, const char *file, const char *at,
+			  struct pyi_result *result);
 
 /* What no policy can allow: mounts, other processes, ... */
 void pyi_outcome_add_surface(const struct pyi_bpf_event *event, struct pyi_result *result);

@@ -55,6 +55,12 @@ pyisolate: bad.yml:8:5: contract: nothing counts 'fs.bytes_written': 'limits: {t
 # --- what nothing can enforce is refused, whatever the mode
 
 for contract in 'fs.opens("/etc/**") == 0' 'exec.count == 0 or net.connects == 0'; do
+	case $contract in exec*)
+		if has bpf-lsm; then
+			skip "programs are counted here" "$contract"
+			continue
+		fi ;;
+	esac
 	printf 'version: 1\nextends: compute-only\ncontracts:\n  - %s\n' "$contract" >lsm.yml
 	pyi policy check lsm.yml
 	exits 0 "policy check accepts $contract"
@@ -63,7 +69,7 @@ for contract in 'fs.opens("/etc/**") == 0' 'exec.count == 0 or net.connects == 0
 		pyi run --mode $mode --policy lsm.yml -c 'print("ran")'
 		exits 125 "run --mode $mode refuses it"
 		is "$out" "" "and starts nothing"
-		like "$err" "^pyisolate: lsm.yml:4: contract '.*' cannot be enforced: .* the bpf-lsm layer" "with file, line and layer"
+		like "$err" "^pyisolate: lsm.yml:4: contract '.*' cannot be enforced: .*the bpf-lsm layer" "with file, line and layer"
 	done
 done
 done_testing

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Contracts about files and programs on the real kernel, as root: the LSM programs count, and deny what would break
+ * one. Each refusal has a twin that is let through. Skips where the kernel takes no LSM programs.
+ */
+#include "lsm_fixture.h"
+
+#include "policy/contract.h"
+#include "policy/policy.h"
+
+static struct pyi_policy *policy;
+
+/* A box whose paths are the fixture's and whose only contract is this one. */
+static void open_contract_box(struct box *box, const char *contract)
+{
+	struct pyi_limits limits = { .pids = 64 };
+	struct pyi_plan plan = { .use_bpf_lsm = true, .guest = PYI_GUEST_COMMAND };
+	struct pyi_err err = { 0 };
+	char text[256];
+
+	need_lsm();
+	make_tree();
+	snprintf(text, sizeof(text), "version: 1\ncontracts:\n  - %s\n", contract);
+	if (pyi_policy_parse("p.yml", text, strlen(text), &policy, NULL, &err))
+		fail_msg("%s", err.msg);
+	plan.policy = policy;
+	plan.contracts = policy->contracts;
+	plan.paths = make_paths(0);
+	if (pyi_cgroup_new(&facts, &limits, &box->cgroup, &err) ||
+	    pyi_bpf_assign(bpf, box->id = pyi_cgroup_id(box->cgroup), &plan, &err))
+		fail_msg("%s", err.msg);
+	assert_int_equal(pyi_bpf_arm(bpf), 0);
+	pyi_dfa_free(plan.paths);
+}
+
+/* That so many calls were refused by the contract, and each is recorded as its doing. */
+static void close_contract_box(struct box *box, uint64_t broken, unsigned int counter, uint64_t count)
+{
+	struct pyi_bpf_contracts contracts = { 0 };
+	uint64_t recorded = 0;
+
+	read_events(box);
+	for (size_t i = 0; i < n_events; i++)
+		recorded += events[i].contract == 1;
+	assert_int_equal(pyi_bpf_contracts(bpf, box->id, &contracts), 0);
+	assert_int_equal(contracts.broken, broken);
+	assert_int_equal(contracts.counters[counter], count);
+	assert_int_equal(recorded, broken);
+	close_box(box);
+	pyi_policy_free(policy);
+	policy = NULL;
+}
+
+static int at_top(const char *name, char path[PATH_MAX])
+{
+	return snprintf(path, PATH_MAX, "%s/%s", top, name);
+}
+
+static int do_open(const char *name, int flags)
+{
+	char path[PATH_MAX];
+
+	at_top(name, path);
+	return close_or_errno(open(path, flags | O_CLOEXEC, 0600));
+}
+
+static int three_opens(const void *arg)
+{
+	if (do_open("r/file", O_RDONLY) || do_open("r/file", O_RDONLY))
+		return 1;
+	return do_open("r/file", O_RDONLY);
+}
+
+static void opens_are_counted(void **state)
+{
+	struct box box;
+
+	open_contract_box(&box, "fs.opens <= 2");
+	assert_int_equal(inside(&box, three_opens, NULL), EPERM);
+	close_contract_box(&box, 1, PYI_EV_OPEN, 2);
+	open_contract_box(&box, "fs.opens <= 3");
+	assert_int_equal(inside(&box, three_opens, NULL), 0);
+	close_contract_box(&box, 0, PYI_EV_OPEN, 3);
+}
+
+static int read_and_write(const void *arg)
+{
+	if (do_open("w/file", O_RDONLY) || do_open("w/file", O_RDWR))
+		return 1;
+	return do_open("w/file", O_WRONLY);
+}
+
+static void writes_are_counted(void **state)
+{
+	struct box box;
+
+	open_contract_box(&box, "fs.writes <= 1");
+	assert_int_equal(inside(&box, read_and_write, NULL), EPERM);
+	close_contract_box(&box, 1, PYI_EV_WRITE, 1);
+}
+
+static int make_and_remove(const void *arg)
+{
+	char from[PATH_MAX], to[PATH_MAX], dir[PATH_MAX];
+
+	at_top("w/new", from);
+	at_top("w/newer", to);
+	at_top("w/newdir", dir);
+	if (do_open("w/new", O_CREAT | O_EXCL | O_WRONLY) || rename(from, to) < 0)
+		return 1;
+	return mkdir(dir, 0700) < 0 ? errno : 0;
+}
+
+static void names_are_counted(void **state)
+{
+	struct box box;
+
+	open_contract_box(&box, "fs.creates <= 2");
+	assert_int_equal(inside(&box, make_and_remove, NULL), EPERM);
+	close_contract_box(&box, 1, PYI_EV_CREATE, 2);
+	open_contract_box(&box, "fs.creates <= 3 and fs.deletes <= 1");
+	assert_int_equal(inside(&box, make_and_remove, NULL), 0);
+	close_contract_box(&box, 0, PYI_EV_CREATE, 3);
+	open_contract_box(&box, "fs.deletes == 0");
+	assert_int_equal(inside(&box, make_and_remove, NULL), 1);
+	close_contract_box(&box, 1, PYI_EV_DELETE, 0);
+}
+
+static int denied_then_allowed(const void *arg)
+{
+	if (do_open("hidden/file", O_RDONLY) != EPERM)
+		return 1;
+	return do_open("r/file", O_RDONLY);
+}
+
+static void refusals_are_counted(void **state)
+{
+	struct box box;
+
+	open_contract_box(&box, "fs.denied <= 1");
+	assert_int_equal(inside(&box, denied_then_allowed, NULL), 0);
+	assert_int_equal(inside(&box, denied_then_allowed, NULL), EPERM);
+	close_contract_box(&box, 2, PYI_EV_FS_DENIED, 2);
+}
+
+static int run_twice(const void *arg)
+{
+	char path[PATH_MAX], *const argv[] = { path, NULL };
+	int code = 0;
+
+	at_top("x/true", path);
+	for (int i = 0; i < 2; i++) {
+		pid_t pid = vfork();
+
+		if (pid == 0) {
+			execv(path, argv);
+			_exit(errno);
+		}
+		code = wait_code(pid);
+	}
+	return code;
+}
+
+static void programs_are_counted(void **state)
+{
+	struct box box;
+
+	open_contract_box(&box, "exec.count <= 1");
+	assert_int_equal(inside(&box, run_twice, NULL), EPERM);
+	close_contract_box(&box, 1, PYI_EV_EXEC, 1);
+	open_contract_box(&box, "exec.count <= 2");
+	assert_int_equal(inside(&box, run_twice, NULL), 0);
+	close_contract_box(&box, 0, PYI_EV_EXEC, 2);
+}
+
+static int open_many(const void *arg)
+{
+	int made = 0;
+
+	for (int i = 0; i < 50; i++)
+		made += do_open("r/file", O_RDONLY) == 0;
+	return made;
+}
+
+static int open_from_four(const void *arg)
+{
+	pid_t pids[4];
+	int made = 0;
+
+	for (int i = 0; i < 4; i++) {
+		pids[i] = fork();
+		if (pids[i] == 0)
+			_exit(open_many(NULL));
+	}
+	for (int i = 0; i < 4; i++)
+		made += wait_code(pids[i]);
+	return made;
+}
+
+static void exactly_as_many_get_through(void **state)
+{
+	struct box box;
+
+	open_contract_box(&box, "fs.opens <= 90");
+	assert_int_equal(inside(&box, open_from_four, NULL), 90);
+	close_box(&box);
+	pyi_policy_free(policy);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(opens_are_counted),
+		cmocka_unit_test(writes_are_counted),
+		cmocka_unit_test(names_are_counted),
+		cmocka_unit_test(refusals_are_counted),
+		cmocka_unit_test(programs_are_counted),
+		cmocka_unit_test(exactly_as_many_get_through),
+	};
+
+	return cmocka_run_group_tests(tests, set_up_lsm, tear_down_lsm);
+}
