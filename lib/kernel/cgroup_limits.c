@@ -51,7 +51,7 @@ static int write_value(struct change *c, int dir_fd, const char *file, const cha
 	*undo = (struct undo){ dir_fd, file, "" };
 	ret = (int)pyi_read_at(dir_fd, file, undo->old, sizeof(undo->old));
 	if (ret >= 0)
-		ret = PYI_FAULT(410, EINVAL) ? -errno : pyi_write_at(dir_fd, file, value);
+		ret = PYI_FAULT(470, EINVAL) ? -errno : pyi_write_at(dir_fd, file, value);
 	if (ret == -EBUSY && strncmp(file, "memory", 6) == 0)
 		return pyi_err_set(err, EBUSY, "limits: memory: more than that is in use");
 	if (ret < 0)
@@ -154,7 +154,7 @@ static int set_process(pid_t pid, int resource, const struct rlimit *to)
 		return errno == ESRCH ? 0 : -errno;
 	if (now.rlim_cur == to->rlim_cur && now.rlim_max == to->rlim_max)
 		return 0;
-	if (PYI_FAULT(411, EPERM) || prlimit(pid, resource, to, NULL) < 0)
+	if (PYI_FAULT(471, EPERM) || prlimit(pid, resource, to, NULL) < 0)
 		return errno == ESRCH ? 0 : -errno;
 	return 1;
 }

@@ -45,7 +45,7 @@ static int replace(const char *path, const void *data, size_t len, struct pyi_er
 	fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return pyi_err_sys(err, errno, "cannot make '%s'", beside);
-	ret = PYI_FAULT(950, ENOSPC) ? -errno : pyi_write_all(fd, data, len);
+	ret = PYI_FAULT(970, ENOSPC) ? -errno : pyi_write_all(fd, data, len);
 	if (ret == 0 && rename(beside, path) < 0)
 		ret = -errno;
 	if (ret < 0) {

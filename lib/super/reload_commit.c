@@ -195,16 +195,16 @@ static int put_in_force(const struct pyi_reload_job *job, struct pyi_bpf *bpf,
 	struct pyi_err unused = { 0 };
 	int ret;
 
-	ret = PYI_FAULT(961, EIO) ? pyi_err_sys(err, errno, "cannot change the limits")
+	ret = PYI_FAULT(981, EIO) ? pyi_err_sys(err, errno, "cannot change the limits")
 				  : change_limits(sandbox, &sandbox->limits, &note->limits, err);
 	if (ret < 0)
 		return ret;
 	if (bpf) {
-		ret = PYI_FAULT(962, EIO)
+		ret = PYI_FAULT(982, EIO)
 			      ? pyi_err_sys(err, errno, "cannot stage the rules")
 			      : pyi_bpf_stage(bpf, sandbox->cgroup, note->generation, job->plan, err);
 		if (ret == 0) {
-			ret = PYI_FAULT(963, EIO) ? pyi_err_sys(err, errno, "cannot swap the rules")
+			ret = PYI_FAULT(983, EIO) ? pyi_err_sys(err, errno, "cannot swap the rules")
 						  : pyi_bpf_swap(bpf, sandbox->cgroup,
 								 note->generation, job->plan, err);
 			if (ret < 0)
@@ -239,7 +239,7 @@ static int commit_locked(struct pyi_reload_job *job, struct pyi_bpf *bpf, int su
 	if (ret < 0)
 		return ret;
 	/* Before anything changes: from now on it looks, and settles what we might leave. */
-	if (PYI_FAULT(960, EPERM) || pyi_sys_pidfd_queue(supervisor_fd, SIGTERM, PYI_WATCH_RELOAD) < 0)
+	if (PYI_FAULT(980, EPERM) || pyi_sys_pidfd_queue(supervisor_fd, SIGTERM, PYI_WATCH_RELOAD) < 0)
 		ret = pyi_err_sys(err, errno, "cannot signal the supervisor of '%s'", job->name);
 	else
 		ret = put_in_force(job, bpf, &sandbox, err);
@@ -247,7 +247,7 @@ static int commit_locked(struct pyi_reload_job *job, struct pyi_bpf *bpf, int su
 		(void)pyi_registry_put(job->registry, job->name, &before, &unused);
 		return ret;
 	}
-	if (PYI_FAULT(964, EIO))
+	if (PYI_FAULT(984, EIO))
 		return pyi_err_sys(err, errno, "cannot write the entry of '%s'", job->name);
 	take_note(&sandbox);
 	forget_note(&sandbox);

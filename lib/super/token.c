@@ -72,7 +72,7 @@ static void hash(const uint8_t salt[16], const struct pyi_token *token, uint8_t 
 
 int pyi_token_set(struct pyi_abi_sandbox *sandbox, const struct pyi_token *token, struct pyi_err *err)
 {
-	if (PYI_FAULT(951, ENOSYS) || getrandom(sandbox->token_salt, sizeof(sandbox->token_salt), 0) !=
+	if (PYI_FAULT(971, ENOSYS) || getrandom(sandbox->token_salt, sizeof(sandbox->token_salt), 0) !=
 					      (ssize_t)sizeof(sandbox->token_salt))
 		return pyi_err_sys(err, errno, "cannot get random bytes for the token");
 	hash(sandbox->token_salt, token, sandbox->token_hash);
