@@ -375,7 +375,7 @@ int pyi_bpf_sweep(struct pyi_bpf *bpf)
 		bpf_map_delete_elem(bpf->maps.assignments, &ids[i]);
 	n = find_dead(bpf, bpf->maps.stats, ids, AT_ONCE);
 	for (size_t i = 0; i < n; i++)
-		pyi_bpf_contract_delete(&bpf->maps, ids[i], ids[i]);
+		pyi_bpf_contract_delete(&bpf->maps, ids[i]);
 	for (size_t i = 0; i < n; i++)
 		delete_stats(bpf, ids[i]);
 	return (int)removed;
