@@ -455,8 +455,16 @@ out:
 	return ret;
 }
 
+/* Under a lock on the directory below it: two at once would mount two, and each load its programs into its own. */
 int pyi_bpf_fs_mount(void)
 {
+	_cleanup_fd int lock = -1;
+
+	if (pyi_bpf_fs_is_there())
+		return 0;
+	lock = open(PYI_BPFFS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (lock < 0 || flock(lock, LOCK_EX) < 0)
+		return -errno;
 	if (pyi_bpf_fs_is_there())
 		return 0;
 	if (PYI_FAULT(514, EPERM) ||
