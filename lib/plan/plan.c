@@ -14,6 +14,7 @@
 #include "plan/cover.h"
 #include "plan/facts.h"
 #include "plan/grants.h"
+#include "policy/contract.h"
 #include "policy/dfa.h"
 
 /*
@@ -224,6 +225,21 @@ int pyi_plan_build(const struct pyi_policy *policy, const struct pyi_plan_option
 	return 0;
 }
 
+/* What the LSM programs count was settled at the start, with the files. */
+static int check_reload_contracts(const struct pyi_policy *policy, struct pyi_err *err)
+{
+	const struct pyi_contract_set *set = policy->contracts;
+	char origin[PYI_ORIGIN_MAX];
+
+	for (size_t i = 0; set && i < set->n; i++)
+		if (set->v[i].events & PYI_EV_LSM)
+			return pyi_err_set(err, EOPNOTSUPP,
+					   "%s: contract '%.300s' is about files or programs, and cannot be part of "
+					   "a reload: spawn the sandbox again",
+					   pyi_build_origin(&set->v[i].from, origin), set->v[i].text);
+	return 0;
+}
+
 int pyi_plan_build_reload(const struct pyi_policy *policy, enum pyi_mode mode,
 			  const struct pyi_names *names, struct pyi_plan **ret_plan, struct pyi_err *err)
 {
@@ -242,6 +258,8 @@ int pyi_plan_build_reload(const struct pyi_policy *policy, enum pyi_mode mode,
 	b.plan->mode = mode;
 	b.plan->limits = policy->limits;
 	r = pyi_build_net(&b, err);
+	if (!r)
+		r = check_reload_contracts(policy, err);
 	if (!r)
 		r = pyi_build_contracts(&b, err);
 	if (r) {

@@ -164,6 +164,8 @@ refused "another environment" "bad.yml:7: env: 'set A=b' is new"
 refused "another list of imports" "imports: 'all of the standard library' is gone"
 { cat a.yml; echo "on_violation: kill"; } >bad.yml
 refused "another on_violation" "on_violation: "
+{ cat a.yml; echo "contracts: [fs.opens <= 3]"; } >bad.yml
+refused "a contract about files" "bad.yml:7: contract 'fs.opens <= 3' is about files or programs"
 limits="memory: 128MiB, open_files: 10" policy bad.yml 127.0.0.1:1000 udp://127.0.0.1:1000
 refused "another limit of open files" "limits: 'open_files 256 -> 10' is another value"
 limits="memory: 128MiB" policy bad.yml 127.0.0.1:1000 udp://127.0.0.1:1000
