@@ -201,7 +201,7 @@ static int walk_lists(const struct walk *walk, const struct list *from, const st
 static int diff_section(const struct walk *walk, const struct pyi_policy *from,
 			const struct pyi_policy *to, struct pyi_err *err)
 {
-	__attribute__((cleanup(release_list))) struct list a = { NULL }, b = { NULL };
+	__attribute__((cleanup(release_list))) struct list a = { 0 }, b = { 0 };
 
 	make_list(from, walk->section, &a);
 	make_list(to, walk->section, &b);
