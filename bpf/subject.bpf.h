@@ -42,8 +42,8 @@ struct subject {
 };
 
 /*
- * 1: copied; 0: there is none. See struct pyi_abi_assignment for why it may have to be looked up again; to have to do so
- * a second time takes another two reloads within some nanoseconds.
+ * 1: copied; 0: there is none. See struct pyi_abi_assignment for why it may have to be looked up again; to have to do
+ * so a second time takes another two reloads within some nanoseconds.
  */
 static __noinline int copy_assignment(__u64 id, struct subject *who)
 {

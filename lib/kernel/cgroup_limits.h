@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Other limits for a sandbox that runs: those of its control groups, and of each process what repeats them (RLIMIT_DATA,
- * RLIMIT_CPU). Whoever may write its groups may do so, from any process.
+ * Other limits for a sandbox that runs: those of its control groups, and of each process what repeats them
+ * (RLIMIT_DATA, RLIMIT_CPU). Whoever may write its groups may do so, from any process.
  */
 #ifndef PYI_KERNEL_CGROUP_LIMITS_H
 #define PYI_KERNEL_CGROUP_LIMITS_H
@@ -21,8 +21,9 @@ struct pyi_cgroup_limits {
 
 /*
  * From one set of limits to another: memory, pids, cpu, cpu_time (the processes' part of it); the others are the
- * supervisor's or cannot change. All of them, or on failure none. A limit that was none at the start, where that means
- * that there is no group for it, is an error, and so is less memory than is in use. Changing RLIMIT_* takes CAP_SYS_RESOURCE.
+ * supervisor's or cannot change. All of them, or on failure none. A limit that was none at the start, where that
+ * means that there is no group for it, is an error, and so is less memory than is in use. Changing RLIMIT_* takes
+ * CAP_SYS_RESOURCE.
  */
 int pyi_cgroup_limits_change(const struct pyi_cgroup_limits *of, const struct pyi_limits *from,
 			     const struct pyi_limits *to, struct pyi_err *err);

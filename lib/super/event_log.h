@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What happened to a live named sandbox by commands from outside: one JSON object on a line each, in "policy/NAME.events"
- * of the state directory. Members: time_ms (Unix), event, pid and uid of the command, then those of the event. At 256 KiB
- * the file is put aside as NAME.events-old; both go with the sandbox.
+ * What happened to a live named sandbox by commands from outside: one JSON object on a line each, in
+ * "policy/NAME.events" of the state directory. Members: time_ms (Unix), event, pid and uid of the command, then those
+ * of the event. At 256 KiB the file is put aside as NAME.events-old; both go with the sandbox.
  */
 #ifndef PYI_SUPER_EVENT_LOG_H
 #define PYI_SUPER_EVENT_LOG_H

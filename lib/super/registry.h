@@ -3,10 +3,10 @@
  * The registry of named sandboxes: name → struct pyi_abi_sandbox (bpf/pyi_abi.h), live and ended. For root it is a
  * pinned BPF map, else, and where there is no BPF, files in the state directory; the same calls for both.
  *
- * Theory of operation. Nobody but its supervisor writes the entry of a live sandbox, with two exceptions: who finds the
- * supervisor dead marks the entry lost, and a reload changes what is of the policy. Each change is made under one lock for the
- * whole registry: read, look whose it is, write whole. So of two who claim a name one wins, and an entry is always some
- * supervisor's complete word. Whoever dies holding the lock gives it back by dying.
+ * Theory of operation. Nobody but its supervisor writes the entry of a live sandbox, with two exceptions: who finds
+ * the supervisor dead marks the entry lost, and a reload changes what is of the policy. Each change is made under one
+ * lock for the whole registry: read, look whose it is, write whole. So of two who claim a name one wins, and an entry
+ * is always some supervisor's complete word. Whoever dies holding the lock gives it back by dying.
  *
  * Whose an entry is, is told by pid, start time, pid namespace and boot; a pid that was given out again is a dead
  * owner's. An owner in another pid namespace cannot be looked at and counts as alive.

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The token that lets somebody reload a sandbox. It comes from a file; what is kept of it, in the registry's entry, is
- * SHA-256 of a random salt and the token. It stands between people and tools of one user: whoever may write that user's
- * registry (the user, root) could do without it.
+ * The token that lets somebody reload a sandbox. It comes from a file; what is kept of it, in the registry's entry,
+ * is SHA-256 of a random salt and the token. It stands between people and tools of one user: whoever may write that
+ * user's registry (the user, root) could do without it.
  *
- * Each wrong one makes the next one wait: 100 ms, and twice as long each time, up to 100 s. The time is in the entry, so
- * it holds for all commands together. A right one is not looked at before it is over either.
+ * Each wrong one makes the next one wait: 100 ms, and twice as long each time, up to 100 s. The time is in the entry,
+ * so it holds for all commands together. A right one is not looked at before it is over either.
  */
 #ifndef PYI_SUPER_TOKEN_H
 #define PYI_SUPER_TOKEN_H
