@@ -43,10 +43,10 @@ static void each_denied_call_is_noticed(void **state)
 	check_denied(table, sizeof(table) / sizeof(table[0]));
 }
 
-static void without_mkdir_there_is_no_group(void **state)
+static void without_access_to_it_there_is_no_group(void **state)
 {
-	static const struct denied denied = { "mkdir", SYS_mkdir,    -1,
-					      EPERM,   FACT(cgroup), FACT(seccomp) };
+	static const struct denied denied = { "faccessat2", SYS_faccessat2, -1,
+					      EPERM,	    FACT(cgroup),   FACT(seccomp) };
 	struct pyi_facts normal, facts;
 
 	need_root();
@@ -98,7 +98,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_denied_call_is_noticed),
-		cmocka_unit_test(without_mkdir_there_is_no_group),
+		cmocka_unit_test(without_access_to_it_there_is_no_group),
 		cmocka_unit_test(without_bpf_the_group_has_no_programs),
 		cmocka_unit_test(everything_tried_agrees),
 	};
