@@ -3,6 +3,7 @@
 #
 # leaks.sh snapshot FILE: note what sandboxes could leave behind on this host.
 # leaks.sh compare FILE: TAP, a test for each kind: is there more now than in the note? Ends of runs are waited for.
+# Of processes only those with $PYI_LEAKS_OF among their arguments, if it is set: other tests may be running.
 #
 # The programs and maps pinned under /sys/fs/bpf/pyisolate/v1 and the network namespaces under /run/pyisolate/net are
 # shared by all runs and stay, as does the programs' parent cgroup. What a live process of another checkout's tests owns is not ours to judge.
@@ -29,7 +30,9 @@ list() {
 	processes)
 		for p in /proc/[0-9]*; do
 			exe=$(readlink "$p/exe" 2>/dev/null) || continue
-			[ "${exe%% *}" = "${PYISOLATE-}" ] && echo "${p#/proc/} $(tr '\000' ' ' <"$p/cmdline" 2>/dev/null)"
+			[ "${exe%% *}" = "${PYISOLATE-}" ] || continue
+			args=$(tr '\000\n' '  ' <"$p/cmdline" 2>/dev/null)
+			case $args in *"${PYI_LEAKS_OF-}"*) echo "${p#/proc/} $args" ;; esac
 		done
 		;;
 	files)
