@@ -24,7 +24,7 @@ struct {
 static __noinline int decide(const struct target *to)
 {
 	const struct pyi_abi_net_range *range = 0;
-	struct subject who;
+	struct subject who = {};
 	__u8 contract;
 
 	if (!to)
@@ -34,8 +34,7 @@ static __noinline int decide(const struct target *to)
 	contract = ask_contracts(&who, to, range != 0);
 	if (range && !range->is_warn && !contract)
 		return ALLOW;
-	record_target(who.cgroup, to, range && !contract, range ? range->rule : PYI_EVENT_NO_RULE,
-		      contract);
+	record_target(&who, to, range && !contract, range ? range->rule : PYI_EVENT_NO_RULE, contract);
 	return range && !contract ? ALLOW : DENY;
 }
 
@@ -135,7 +134,7 @@ int on_socket(struct bpf_sock *ctx)
 {
 	struct pyi_abi_event event = { .op = PYI_EVENT_SOCKET };
 	__u32 type = ctx->type, protocol = ctx->protocol, flag = 0;
-	struct subject who;
+	struct subject who = {};
 	int is_allowed;
 
 	if (type == SOCK_STREAM && protocol == IPPROTO_TCP)
@@ -150,6 +149,7 @@ int on_socket(struct bpf_sock *ctx)
 	event.proto = flag == PYI_ASSIGN_TCP ? 1 : flag == PYI_ASSIGN_UDP ? 2 : 0;
 	event.port = (__u16)type;
 	event.rule = (__u16)protocol;
+	event.era = era_of(&who);
 	event.pid = current_pid();
 	record(who.cgroup, &event);
 	return DENY;
@@ -161,7 +161,7 @@ int on_device(struct bpf_cgroup_dev_ctx *ctx)
 	struct pyi_abi_event event = { .op = PYI_EVENT_DEVICE, .rule = PYI_EVENT_NO_RULE };
 	__u32 type = ctx->access_type & 0xffff, access = ctx->access_type >> 16;
 	__u32 detail[4] = { ctx->major, ctx->minor, access, 0 };
-	struct subject who;
+	struct subject who = {};
 
 	/* null, zero, full, random, urandom: to read and write, not to make. */
 	if (find_subject(&who) && type == BPF_DEVCG_DEV_CHAR && !(access & BPF_DEVCG_ACC_MKNOD) &&

@@ -20,6 +20,7 @@ static __noinline int refuse_socket(const struct subject *who, __u8 family, __u1
 	if (!who)
 		return deny();
 	event.contract = ask_about_socket(who, 0);
+	event.era = era_of(who);
 	event.pid = current_pid();
 	record(who->cgroup, &event);
 	return deny();
@@ -54,7 +55,7 @@ static __noinline int is_allowed(const struct subject *who, const struct target 
 		return 0;
 	if (find_range(who, to))
 		return 1;
-	record_target(who->cgroup, to, 0, PYI_EVENT_NO_RULE, ask_contracts(who, to, 0));
+	record_target(who, to, 0, PYI_EVENT_NO_RULE, ask_contracts(who, to, 0));
 	return 0;
 }
 

@@ -90,8 +90,8 @@ static __always_inline __u8 ask_about_socket(const struct subject *who, int is_a
 	return (__u8)contract_judge(&e);
 }
 
-static __always_inline void record_target(__u64 cgroup, const struct target *to, int is_warning,
-					  __u16 rule, __u8 contract)
+static __always_inline void record_target(const struct subject *who, const struct target *to,
+					  int is_warning, __u16 rule, __u8 contract)
 {
 	struct pyi_abi_event event = { .contract = contract };
 
@@ -102,9 +102,10 @@ static __always_inline void record_target(__u64 cgroup, const struct target *to,
 	event.family = to->family;
 	event.port = to->port;
 	event.rule = rule;
+	event.era = era_of(who);
 	event.pid = current_pid();
 	__builtin_memcpy(event.addr, to->addr, sizeof(event.addr));
-	record(cgroup, &event);
+	record(who->cgroup, &event);
 }
 
 #endif

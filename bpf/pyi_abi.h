@@ -95,7 +95,8 @@ struct pyi_abi_body {
  * again; what had it before was removed long ago.
  */
 #define PYI_ABI_BODY_CGROUP		 0xffffffffffffull
-#define PYI_ABI_BODY(cgroup, generation) ((__u64)(cgroup) | (__u64)(__u16)((generation) - 1) << 48)
+#define PYI_ABI_ERA(generation)		 ((__u16)((generation) - 1))
+#define PYI_ABI_BODY(cgroup, generation) ((__u64)(cgroup) | (__u64)PYI_ABI_ERA(generation) << 48)
 
 /*
  * net_rows: LPM_TRIE. prefix_len counts the bits of body too: 64 + those of the address. IPv4 as ::ffff:a.b.c.d, so
@@ -183,7 +184,8 @@ struct pyi_abi_event {
 	__u16 rule;
 	__s32 pid;     /* in the first pid namespace */
 	__u8 contract; /* 1 + the one that was broken, PYI_CONTRACT_LOST; 0: none */
-	__u8 zero[3];
+	__u8 zero;
+	__u16 era; /* of the policy whose rule, or contract, it is: PYI_ABI_ERA of its generation */
 	__u8 addr[16];
 };
 

@@ -90,6 +90,11 @@ static __noinline int find_subject(struct subject *who)
 	return found && who->flags & PYI_ASSIGN_READY;
 }
 
+static __always_inline __u16 era_of(const struct subject *who)
+{
+	return (__u16)(who->body >> 48);
+}
+
 static __always_inline __s32 current_pid(void)
 {
 	return (__s32)(bpf_get_current_pid_tgid() >> 32);
@@ -117,6 +122,7 @@ static __noinline long record(__u64 cgroup, const struct pyi_abi_event *from)
 	to->rule = from->rule;
 	to->pid = from->pid;
 	to->contract = from->contract;
+	to->era = from->era;
 	__builtin_memcpy(to->addr, from->addr, sizeof(to->addr));
 	/* Last: a reader takes an event whose op is not 0 for written. */
 	*(volatile __u8 *)&to->op = from->op;

@@ -321,6 +321,7 @@ int pyi_bpf_events(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_event
 			.rule = from->rule,
 			.pid = from->pid,
 			.contract = from->contract,
+			.era = from->era,
 		};
 		memcpy(events[n].addr, from->addr, sizeof(events[n].addr));
 		if (from->op == PYI_EVENT_PATH)

@@ -81,6 +81,9 @@ enum {
 	PYI_BPF_CONTRACT_LOST = 0xff
 };
 
+/* Generations as the events tell them: cut to 16 bits. */
+#define PYI_BPF_ERA(generation) ((uint16_t)((generation) - 1))
+
 /* A denied (or warned) action of this cgroup, as the programs saw it. */
 struct pyi_bpf_event {
 	uint8_t op;    /* enum pyi_bpf_op */
@@ -91,6 +94,7 @@ struct pyi_bpf_event {
 	uint16_t rule; /* index into policy->net (of a warning) or policy->fs; PYI_BPF_NO_RULE */
 	int32_t pid;   /* on the host */
 	uint8_t contract;	     /* 1 + index of the contract that was broken; 0: none */
+	uint16_t era;		     /* PYI_BPF_ERA of the policy that rule and contract are of */
 	uint8_t addr[16];	     /* IPv4 as ::ffff:a.b.c.d */
 	char path[PYI_BPF_PATH_MAX]; /* of PATH; cut off where it is longer, "" where it could not be told */
 };

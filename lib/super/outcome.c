@@ -280,10 +280,8 @@ static const struct pyi_report_msg *find_claim(const struct pyi_outcome_input *i
 static const struct pyi_policy *policy_of(const struct pyi_outcome_input *input,
 					  const struct pyi_bpf_event *event)
 {
-	size_t index = (size_t)(event - input->events);
-
 	for (size_t i = input->n_eras; i-- > 0;)
-		if (input->eras[i].first_event <= index)
+		if (event->era == PYI_BPF_ERA(input->eras[i].generation))
 			return input->eras[i].policy;
 	return input->plan->policy;
 }

@@ -6,39 +6,41 @@
 #include "base/log.h"
 #include "super/steps.h"
 
-/* Events that nobody keeps need no policy. */
-static size_t events_so_far(const struct pyi_run *run)
+/* Has anything been denied by that policy? Events that nobody keeps need none. */
+static bool has_events(struct pyi_run *run, const struct pyi_run_era *era)
 {
 	struct pyi_err unused = { 0 };
-	struct pyi_bpf_event event;
-	uint64_t total = 0;
-	size_t n;
+	uint64_t total;
+	size_t n = 0;
 
 	if (run->bpf && run->cgroup)
-		(void)pyi_bpf_events(run->bpf, pyi_cgroup_id(run->cgroup), &event, 1, &n, &total,
-				     &unused);
-	return total < PYI_RUN_EVENTS_MAX ? (size_t)total : PYI_RUN_EVENTS_MAX;
+		(void)pyi_bpf_events(run->bpf, pyi_cgroup_id(run->cgroup), run->events,
+				     PYI_RUN_EVENTS_MAX, &n, &total, &unused);
+	for (size_t i = 0; i < n; i++)
+		if (run->events[i].era == PYI_BPF_ERA(era->generation))
+			return true;
+	return false;
 }
 
 /* A policy under which nothing was denied is not kept: so there is never one more than there are events. */
-static void begin_era(struct pyi_run *run, struct pyi_policy *policy)
+static void begin_era(struct pyi_run *run, const struct pyi_run_now *now)
 {
-	size_t first = events_so_far(run);
+	struct pyi_run_era era = { now->generation, now->policy };
 	struct pyi_run_era *eras;
 
-	if (run->n_eras && run->eras[run->n_eras - 1].first_event == first) {
+	if (run->n_eras && !has_events(run, &run->eras[run->n_eras - 1])) {
 		pyi_policy_free(run->eras[run->n_eras - 1].policy);
-		run->eras[run->n_eras - 1].policy = policy;
+		run->eras[run->n_eras - 1] = era;
 		return;
 	}
 	eras = reallocarray(run->eras, run->n_eras + 1, sizeof(*eras));
 	if (!eras) {
 		pyi_log_error("out of memory: denials will be told by the rules before the reload");
-		pyi_policy_free(policy);
+		pyi_policy_free(era.policy);
 		return;
 	}
 	run->eras = eras;
-	eras[run->n_eras++] = (struct pyi_run_era){ first, policy };
+	eras[run->n_eras++] = era;
 }
 
 static int look(void *arg, struct pyi_limits *ret_limits)
@@ -52,7 +54,7 @@ static int look(void *arg, struct pyi_limits *ret_limits)
 		return ret;
 	if (run->observer && now.policy->contracts && now.policy->on_violation != PYI_VIOLATION_ERRNO)
 		pyi_observer_watch_contracts(run->observer, pyi_now_us());
-	begin_era(run, now.policy);
+	begin_era(run, &now);
 	run->generation = now.generation;
 	*ret_limits = now.limits;
 	return 0;

@@ -28,9 +28,9 @@
 
 enum { PYI_RUN_EVENTS_MAX = PYI_DENIALS_KEPT };
 
-/* The policies there were, each from an event on: what was denied before a reload is told by the rules of then. */
+/* The policies there were: an event is told by the rules it was judged by, whenever it is read. */
 struct pyi_run_era {
-	size_t first_event;
+	uint32_t generation;
 	struct pyi_policy *policy;
 };
 
