@@ -36,6 +36,9 @@ HOT = """
     threading _weakrefset weakref importlib importlib._abc string time math pathlib subprocess collections.abc
 """.split()
 
+# Code that works inside of import statements: warnings and tracebacks leave its frames out as those of the machinery.
+SHOWN_AS = {"_pyisolate_image": "importlib._bootstrap"}
+
 
 def is_excluded(name):
     parts = name.split(".")
@@ -74,7 +77,7 @@ def main(libdir, outdir):
     with open(blob_path, "wb") as blob:
         for name, path, is_package in modules:
             with open(path, "rb") as f:
-                code = compile(f.read(), f"<frozen {name}>", "exec", dont_inherit=True, optimize=0)
+                code = compile(f.read(), f"<frozen {SHOWN_AS.get(name, name)}>", "exec", dont_inherit=True, optimize=0)
             # Once through marshal: what is written next depends on the values alone, not on who else
             # in this process happens to hold a reference to a constant.
             data = marshal.dumps(marshal.loads(marshal.dumps(code)))
