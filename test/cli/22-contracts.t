@@ -69,7 +69,7 @@ for contract in 'fs.opens("/etc/**") == 0' 'exec.count == 0 or net.connects == 0
 	# An ordinary user without a group of their own is told first that hardened wants one.
 	[ "$(id -u)" = 0 ] || modes="compatibility dev"
 	for mode in $modes; do
-		pyi run --mode $mode --policy lsm.yml -c 'print("ran")'
+		pyi run --mode "$mode" --policy lsm.yml -c 'print("ran")'
 		exits 125 "run --mode $mode refuses it"
 		is "$out" "" "and starts nothing"
 		like "$err" "^pyisolate: lsm.yml:4: contract '.*' cannot be enforced: .*the bpf-lsm layer" "with file, line and layer"
