@@ -143,7 +143,7 @@ static void decide_cgroup(struct pyi_build *b)
 {
 	const struct pyi_limits *limits = &b->policy->limits;
 	bool has_limit = limits->memory_bytes || limits->pids || limits->cpu_permille ||
-			 limits->cpu_time_ms || b->options->profile;
+			 limits->cpu_time_ms || b->options->profile || b->options->trace;
 	const char *missing = missing_controller(b);
 
 	if (!has_limit && !b->plan->n_net && !has_lsm(b->facts)) {

@@ -27,9 +27,11 @@ static void release_guest(struct pyi_run *run)
 	if (run->bpf && run->cgroup)
 		pyi_bpf_unassign(run->bpf, pyi_cgroup_id(run->cgroup));
 	pyi_observer_free(run->observer);
+	pyi_tracer_free(run->tracer);
 	pyi_cgroup_free(run->cgroup);
 	pyi_bpf_free(run->bpf);
 	run->observer = NULL;
+	run->tracer = NULL;
 	run->cgroup = NULL;
 	run->bpf = NULL;
 	pyi_close_fd(&run->watch.report_fd);
@@ -45,6 +47,7 @@ static void run_release(struct pyi_run *run)
 	if (!run->has_started)
 		pyi_resolve_undo(&run->grants);
 	release_guest(run);
+	pyi_asked_release(&run->asked);
 	pyi_close_fd(&run->image_fd);
 	pyi_source_release(&run->source);
 	pyi_step_release_reloads(run);

@@ -76,6 +76,7 @@ struct pyi_run_options {
 	int result_fd;			   /* --result-fd, -1 */
 	const struct pyi_run_hooks *hooks; /* NULL: none */
 	bool profile;			   /* CPU and memory over time, at the end */
+	bool keep_asked; /* the run is traced, pyi_run.asked has the records at its end; root */
 	bool dry_run;
 	bool json;				    /* with --dry-run */
 	bool no_image;				    /* start normally, and make none */

@@ -74,6 +74,11 @@ int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 		pyi_logfile_end_line(run->options->hooks->log);
 	if (ret)
 		return ret;
+	if (run->tracer) {
+		pyi_tracer_end(run->tracer);
+		pyi_asked_release(&run->asked);
+		pyi_tracer_take(run->tracer, &run->asked);
+	}
 	if (run->cgroup)
 		run->has_usage = (wants_result(run) || run->options->hooks
 					  ? pyi_cgroup_usage(run->cgroup, &run->usage)

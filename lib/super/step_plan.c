@@ -66,6 +66,7 @@ int pyi_step_plan(struct pyi_run *run, struct pyi_err *err)
 		.mode = options->mode,
 		.guest = options->guest,
 		.profile = options->profile,
+		.trace = options->keep_asked,
 		.required_layers = options->required_layers,
 		.has_user = options->has_user,
 		.uid = options->uid,

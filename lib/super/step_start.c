@@ -38,6 +38,27 @@ static int make_observer(struct pyi_run *run, struct pyi_err *err)
 	return pyi_observer_new(&setup, &run->observer, err);
 }
 
+/* Where it cannot be traced there is no run: an empty trace would say that nothing was asked. */
+static int make_tracer(struct pyi_run *run, struct pyi_err *err)
+{
+	struct pyi_tracer_setup setup = {
+		.cgroup = run->cgroup,
+		.guest = run->options->guest,
+		.run_start_us = run->start_us,
+		.keep = run->options->keep_asked,
+	};
+
+	if (!setup.keep)
+		return 0;
+	if (!run->facts.is_root)
+		return pyi_err_set(err, EPERM, "only root can trace a sandbox: it needs BPF programs");
+	if (!run->cgroup || !pyi_cgroup_id(run->cgroup))
+		return pyi_err_set(err, EOPNOTSUPP,
+				   "a sandbox is traced by its cgroup, and this host has no v2 hierarchy: "
+				   "see 'pyisolate doctor'");
+	return pyi_tracer_new(&setup, &run->tracer, err);
+}
+
 /* The cgroup, and the BPF rows that are keyed by it: there before the first process of the sandbox is. */
 int pyi_step_groups(struct pyi_run *run, struct pyi_err *err)
 {
@@ -51,7 +72,7 @@ int pyi_step_groups(struct pyi_run *run, struct pyi_err *err)
 		pyi_step_mark("bpf open");
 	}
 	if (!run->plan->use_cgroup)
-		return 0;
+		return make_tracer(run, err);
 	sweep(run);
 	pyi_step_mark("sweep");
 	ret = (can_reload ? pyi_cgroup_new_full
@@ -62,6 +83,8 @@ int pyi_step_groups(struct pyi_run *run, struct pyi_err *err)
 	if (!ret && run->bpf)
 		ret = pyi_bpf_assign(run->bpf, pyi_cgroup_id(run->cgroup), run->plan, err);
 	pyi_step_mark("bpf rows");
+	if (!ret)
+		ret = make_tracer(run, err);
 	return ret ? ret : make_observer(run, err);
 }
 

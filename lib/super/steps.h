@@ -19,11 +19,13 @@
 #include "kernel/seccomp.h"
 #include "plan/facts.h"
 #include "plan/grants.h"
+#include "report/asked.h"
 #include "report/result.h"
 #include "super/image_cache.h"
 #include "super/observer.h"
 #include "super/run.h"
 #include "super/source.h"
+#include "super/tracer.h"
 #include "super/watch.h"
 
 enum { PYI_RUN_EVENTS_MAX = PYI_DENIALS_KEPT };
@@ -46,6 +48,8 @@ struct pyi_run {
 	struct pyi_bpf *bpf;
 	struct pyi_seccomp seccomp;
 	struct pyi_observer *observer; /* NULL without a cgroup */
+	struct pyi_tracer *tracer;     /* NULL: not asked for */
+	struct pyi_asked_list asked;   /* after the guest's end, where it was asked for */
 	int image_fd;		       /* -1: the guest starts without */
 	bool needs_image;	       /* there was none that would do */
 	struct pyi_watch watch;
