@@ -18,6 +18,7 @@
 #include "kernel/bpf_pins.h"
 #include "kernel/bpf_rows.h"
 #include "kernel/cgroup.h"
+#include "kernel/probe.h"
 #include "plan/facts.h"
 #include "plan/plan.h"
 #include "pyi_abi.h"
@@ -59,7 +60,8 @@ void pyi_bpf_free(struct pyi_bpf *bpf)
 	free(bpf);
 }
 
-int pyi_bpf_open(const struct pyi_facts *facts, struct pyi_bpf **ret_bpf, struct pyi_err *err)
+/* Without any map yet. */
+static int open_parent(const struct pyi_facts *facts, struct pyi_bpf **ret_bpf, struct pyi_err *err)
 {
 	struct pyi_bpf *bpf;
 	struct stat st;
@@ -79,11 +81,22 @@ int pyi_bpf_open(const struct pyi_facts *facts, struct pyi_bpf **ret_bpf, struct
 		return ret;
 	}
 	bpf->parent_cgroup = (uint64_t)st.st_ino;
+	*ret_bpf = bpf;
+	return 0;
+}
+
+int pyi_bpf_open(const struct pyi_facts *facts, struct pyi_bpf **ret_bpf, struct pyi_err *err)
+{
+	struct pyi_bpf *bpf;
+	int ret = open_parent(facts, &bpf, err);
+
+	if (ret < 0)
+		return ret;
 	ret = PYI_FAULT(500, EPERM) ? -errno
-				    : pyi_bpf_pins_open(bpf->v2_fd, (uint64_t)st.st_ino, &bpf->maps);
+				    : pyi_bpf_pins_open(bpf->v2_fd, bpf->parent_cgroup, &bpf->maps);
 	if (ret == -ENOENT || ret == -ESTALE)
-		ret = pyi_bpf_pins_load(bpf->v2_fd, (uint64_t)st.st_ino, &facts->bpf_lsm,
-					&bpf->maps, err);
+		ret = pyi_bpf_pins_load(bpf->v2_fd, bpf->parent_cgroup, &facts->bpf_lsm, &bpf->maps,
+					err);
 	else if (ret < 0)
 		pyi_err_sys(err, -ret, "cannot open the pins in '" PYI_PINS_ABI "'");
 	if (ret < 0) {
@@ -92,6 +105,27 @@ int pyi_bpf_open(const struct pyi_facts *facts, struct pyi_bpf **ret_bpf, struct
 	}
 	*ret_bpf = bpf;
 	return 0;
+}
+
+int pyi_bpf_open_again(struct pyi_bpf **ret_bpf, struct pyi_err *err)
+{
+	struct pyi_facts facts = { .is_root = geteuid() == 0 };
+	struct pyi_bpf *bpf;
+	int ret;
+
+	pyi_cgroup_find(&facts);
+	ret = open_parent(&facts, &bpf, err);
+	if (ret == 0) {
+		ret = pyi_bpf_pins_open(bpf->v2_fd, bpf->parent_cgroup, &bpf->maps);
+		if (ret == 0) {
+			*ret_bpf = bpf;
+			return 0;
+		}
+		pyi_bpf_free(bpf);
+	}
+	/* Another parent than the usual one, or pins that are gone: as a run would look for them. */
+	pyi_probe_run(&facts);
+	return pyi_bpf_open(&facts, ret_bpf, err);
 }
 
 struct pyi_bpf_maps *pyi_bpf_maps_of(struct pyi_bpf *bpf)
@@ -239,20 +273,20 @@ void pyi_bpf_unassign(struct pyi_bpf *bpf, uint64_t cgroup_id)
 	struct pyi_abi_assignment assignment;
 
 	if (bpf_map_lookup_elem(bpf->maps.assignments, &cgroup_id, &assignment) == 0) {
+		/* The flags tell what there is, but for somebody who stopped half-way and for what reloads have left. */
+		bool may_have_all = !(assignment.flags & PYI_ASSIGN_READY) || assignment.generation > 1;
+		bool has_net = may_have_all || assignment.flags & (PYI_ASSIGN_TCP | PYI_ASSIGN_UDP);
+
 		if (bpf->n_own && bpf->own_body == assignment.body) {
 			pyi_bpf_rows_take_back(&bpf->maps, bpf->own_keys, bpf->n_own);
 			bpf->n_own = 0;
-		} else if (!(assignment.flags & PYI_ASSIGN_READY) || assignment.generation > 1 ||
-			   assignment.flags & (PYI_ASSIGN_TCP | PYI_ASSIGN_UDP)) {
-			/* Rows are there only where sockets can be made, or where somebody stopped half-way. */
+		} else if (has_net) {
 			delete_rows(bpf, &cgroup_id, 1);
 		}
-		if (!(assignment.flags & PYI_ASSIGN_READY) || assignment.generation > 1 ||
-		    assignment.flags & (PYI_ASSIGN_TCP | PYI_ASSIGN_UDP))
+		if (has_net)
 			pyi_bpf_net_end(&bpf->maps, cgroup_id);
-		if (!(assignment.flags & PYI_ASSIGN_READY) || assignment.generation > 1 ||
-		    assignment.flags & PYI_ASSIGN_CONTRACTS)
-			pyi_bpf_contract_delete(&bpf->maps, cgroup_id);
+		if (may_have_all || assignment.flags & PYI_ASSIGN_CONTRACTS)
+			pyi_bpf_contract_delete(&bpf->maps, &cgroup_id, 1);
 		bpf_map_delete_elem(bpf->maps.assignments, &cgroup_id);
 	}
 	delete_stats(bpf, cgroup_id);
@@ -367,16 +401,15 @@ int pyi_bpf_sweep(struct pyi_bpf *bpf)
 	n = removed = find_dead(bpf, bpf->maps.assignments, ids, AT_ONCE);
 	if (n)
 		delete_rows(bpf, ids, n);
-	for (size_t i = 0; i < n; i++)
-		pyi_bpf_contract_delete(&bpf->maps, ids[i]);
+	pyi_bpf_contract_delete(&bpf->maps, ids, n);
 	/* Assignments last: should we die, they still lead to the rows. */
 	for (size_t i = 0; i < n; i++)
 		pyi_bpf_net_end(&bpf->maps, ids[i]);
 	for (size_t i = 0; i < n; i++)
 		bpf_map_delete_elem(bpf->maps.assignments, &ids[i]);
 	n = find_dead(bpf, bpf->maps.stats, ids, AT_ONCE);
-	for (size_t i = 0; i < n; i++)
-		pyi_bpf_contract_delete(&bpf->maps, ids[i]);
+	/* Who died before the assignment has left contracts without one. */
+	pyi_bpf_contract_delete(&bpf->maps, ids, n);
 	for (size_t i = 0; i < n; i++)
 		delete_stats(bpf, ids[i]);
 	return (int)removed;

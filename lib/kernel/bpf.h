@@ -25,6 +25,9 @@ struct pyi_bpf; /* opaque: open map fds */
 int pyi_bpf_open(const struct pyi_facts *facts, struct pyi_bpf **ret_bpf, struct pyi_err *err);
 void pyi_bpf_free(struct pyi_bpf *bpf);
 
+/* The same for what a running sandbox uses: its pins are there as a rule, and then nothing of the host is tried. */
+int pyi_bpf_open_again(struct pyi_bpf **ret_bpf, struct pyi_err *err);
+
 /* Put the plan's network rows and its path automaton in place, then the assignment of this cgroup. */
 int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_plan *plan,
 		   struct pyi_err *err);

@@ -189,16 +189,30 @@ void pyi_bpf_contract_remove(struct pyi_bpf_maps *maps,
 	}
 }
 
-static int is_of_group(uint64_t body, const void *arg)
+struct groups {
+	const uint64_t *ids;
+	size_t n;
+};
+
+static int is_of_groups(uint64_t body, const void *arg)
 {
-	return (body & PYI_ABI_BODY_CGROUP) == *(const uint64_t *)arg;
+	const struct groups *groups = arg;
+
+	for (size_t i = 0; i < groups->n; i++)
+		if (groups->ids[i] == (body & PYI_ABI_BODY_CGROUP))
+			return 1;
+	return 0;
 }
 
-void pyi_bpf_contract_delete(struct pyi_bpf_maps *maps, uint64_t cgroup_id)
+void pyi_bpf_contract_delete(struct pyi_bpf_maps *maps, const uint64_t *cgroup_ids, size_t n)
 {
-	pyi_bpf_contract_remove(maps, is_of_group, &cgroup_id);
-	if (maps->contract_state >= 0)
-		bpf_map_delete_elem(maps->contract_state, &cgroup_id);
+	struct groups groups = { cgroup_ids, n };
+
+	if (!n)
+		return;
+	pyi_bpf_contract_remove(maps, is_of_groups, &groups);
+	for (size_t i = 0; i < n && maps->contract_state >= 0; i++)
+		bpf_map_delete_elem(maps->contract_state, &cgroup_ids[i]);
 }
 
 int pyi_bpf_contract_get(struct pyi_bpf_maps *maps, uint64_t cgroup_id,

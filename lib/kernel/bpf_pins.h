@@ -91,7 +91,7 @@ int pyi_bpf_pins_open_contracts(struct pyi_bpf_maps *maps);
 /* The contracts of a plan that has some: written, removed, read. 0 or -errno. */
 int pyi_bpf_contract_put(struct pyi_bpf_maps *maps, uint64_t cgroup_id, uint64_t body,
 			 const struct pyi_plan *plan, struct pyi_err *err);
-void pyi_bpf_contract_delete(struct pyi_bpf_maps *maps, uint64_t cgroup_id);
+void pyi_bpf_contract_delete(struct pyi_bpf_maps *maps, const uint64_t *cgroup_ids, size_t n);
 
 /*
  * The contracts of a reload, under its own body; the counters go on. 1: written; 0: there are none, now or before; or

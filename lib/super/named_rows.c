@@ -68,11 +68,8 @@ static void read_denials(struct sources *sources, const struct pyi_abi_sandbox *
 	if (!(sandbox->flags & PYI_SANDBOX_HAS_BPF))
 		return;
 	if (!sources->tried_bpf) {
-		struct pyi_facts facts;
-
 		sources->tried_bpf = true;
-		pyi_probe_run(&facts);
-		(void)pyi_bpf_open(&facts, &sources->bpf, &unused);
+		(void)pyi_bpf_open_again(&sources->bpf, &unused);
 	}
 	row->has_denials = sources->bpf && pyi_bpf_events(sources->bpf, sandbox->cgroup, &event, 1,
 							  &n, &row->denials, &unused) == 0;

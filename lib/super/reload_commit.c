@@ -12,9 +12,7 @@
 #include "base/util.h"
 #include "kernel/bpf.h"
 #include "kernel/cgroup_limits.h"
-#include "kernel/probe.h"
 #include "kernel/sys.h"
-#include "plan/facts.h"
 #include "plan/plan.h"
 #include "policy/policy.h"
 #include "super/named.h"
@@ -54,13 +52,8 @@ void pyi_limits_to_abi(const struct pyi_limits *from, struct pyi_abi_limits *to)
 
 static int open_bpf(const struct pyi_abi_sandbox *sandbox, struct pyi_bpf **ret_bpf, struct pyi_err *err)
 {
-	struct pyi_facts facts;
-
 	*ret_bpf = NULL;
-	if (!(sandbox->flags & PYI_SANDBOX_HAS_BPF))
-		return 0;
-	pyi_probe_run(&facts);
-	return pyi_bpf_open(&facts, ret_bpf, err);
+	return sandbox->flags & PYI_SANDBOX_HAS_BPF ? pyi_bpf_open_again(ret_bpf, err) : 0;
 }
 
 static int change_limits(const struct pyi_abi_sandbox *sandbox, const struct pyi_abi_limits *from,
