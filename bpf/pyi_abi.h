@@ -378,6 +378,13 @@ enum {
 	PYI_SANDBOX_UDP = 1 << 4,
 	PYI_SANDBOX_LISTEN = 1 << 5,
 	PYI_SANDBOX_DEV = 1 << 6,
+	PYI_SANDBOX_EXEC = 1 << 9,     /* it may execute what is granted for that */
+	PYI_SANDBOX_COMMAND = 1 << 10, /* `-- CMD`: the runtime directories are granted */
+	PYI_SANDBOX_TREE = 1 << 11,    /* a file tree of its own */
+	PYI_SANDBOX_USERNS = 1 << 12,  /* in a user namespace, an ordinary user's */
+	PYI_SANDBOX_LSM = 1 << 13,     /* the LSM programs judge it */
+	PYI_SANDBOX_HARDENED = 1 << 14,
+	PYI_SANDBOX_MDWE = 1 << 15, /* no memory that is executable and was writable */
 	PYI_SANDBOX_RLIMITS = 1 << 8, /* its processes have limits of memory and CPU time of their own */
 	PYI_SANDBOX_INIT_COUNTS = 1 << 7, /* our first process is in its groups: one more than pids */
 };

@@ -249,11 +249,20 @@ static void print_real_path(const struct pyi_policy *policy, const char *path, u
 	putchar('\n');
 }
 
+/* Not granted, but a reload may. */
+static void print_ceiling(const struct pyi_origin *from)
+{
+	printf("the ceiling lets a reload grant it");
+	print_origin(from);
+	putchar('\n');
+}
+
 static int why_fs(const struct pyi_policy *policy, const char *action, unsigned int access,
 		  const char *target)
 {
 	_cleanup_free char *path = tidy_path(target);
 	const struct pyi_fs_rule *rule = NULL;
+	const struct pyi_policy *ceiling;
 	enum pyi_verdict verdict;
 	const char *own;
 
@@ -274,6 +283,9 @@ static int why_fs(const struct pyi_policy *policy, const char *action, unsigned 
 	} else {
 		printf("fs: default, no rule allows to %s %s\n", action, path);
 		print_real_path(policy, path, access);
+		ceiling = pyi_policy_ceiling_files(policy);
+		if (ceiling && pyi_policy_decide_fs(ceiling, path, access, &rule) == PYI_ALLOW)
+			print_ceiling(&rule->from);
 		printf("it would be allowed by: --allow-%s %s\n",
 		       access == PYI_EXEC ? "run" : action, path);
 	}
@@ -315,7 +327,8 @@ static int why_net(const struct pyi_policy *policy, const char *action, enum pyi
 		   const char *target)
 {
 	_cleanup_free char *text = strdup(target);
-	const struct pyi_net_rule *rule = NULL;
+	const struct pyi_net_rule *rule = NULL, *above = NULL;
+	const struct pyi_policy *ceiling;
 	enum pyi_net_proto proto;
 	enum pyi_verdict verdict;
 	uint8_t addr[16] = { 0 };
@@ -345,6 +358,10 @@ static int why_net(const struct pyi_policy *policy, const char *action, enum pyi
 		if (block)
 			printf("this address is in a block of its own (%s): '*' and wider prefixes do not name it\n",
 			       block->what);
+		ceiling = pyi_policy_ceiling_net(policy);
+		if (ceiling && pyi_policy_decide_net(ceiling, op, proto, is_name ? host : NULL,
+						     addr, port, &above) == PYI_ALLOW)
+			print_ceiling(&above->from);
 		printf("it would be allowed by: --allow-net %s%s\n",
 		       op == PYI_NET_BIND ? "bind:" : "", target);
 	}

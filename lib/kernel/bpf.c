@@ -275,9 +275,11 @@ void pyi_bpf_unassign(struct pyi_bpf *bpf, uint64_t cgroup_id)
 	if (bpf_map_lookup_elem(bpf->maps.assignments, &cgroup_id, &assignment) == 0) {
 		/* The flags tell what there is, but for somebody who stopped half-way and for what reloads have left. */
 		bool may_have_all = !(assignment.flags & PYI_ASSIGN_READY) || assignment.generation > 1;
-		bool has_net = may_have_all || assignment.flags & (PYI_ASSIGN_TCP | PYI_ASSIGN_UDP);
+		bool is_own = bpf->n_own && bpf->own_body == assignment.body;
+		bool has_net = is_own || may_have_all ||
+			       assignment.flags & (PYI_ASSIGN_TCP | PYI_ASSIGN_UDP);
 
-		if (bpf->n_own && bpf->own_body == assignment.body) {
+		if (is_own) {
 			pyi_bpf_rows_take_back(&bpf->maps, bpf->own_keys, bpf->n_own);
 			bpf->n_own = 0;
 		} else if (has_net) {

@@ -31,6 +31,7 @@ struct fds {
 	int spec;
 	int report;
 	int image;
+	int ruleset;
 	int exec;
 	int gate;
 	int fail;
@@ -67,8 +68,8 @@ static int put(int fd, int number, struct pyi_err *err)
 static int order_fds(struct fds *fds, struct pyi_err *err)
 {
 	int *all[] = { &fds->fail,     &fds->gate, &fds->exec,	 &fds->stdio[0], &fds->stdio[1],
-		       &fds->stdio[2], &fds->spec, &fds->report, &fds->image };
-	int keep[6], ret = 0;
+		       &fds->stdio[2], &fds->spec, &fds->report, &fds->image,	 &fds->ruleset };
+	int keep[7], ret = 0;
 	size_t n;
 
 	for (size_t i = 0; ret == 0 && i < PYI_ARRAY_SIZE(all); i++)
@@ -89,6 +90,7 @@ static int order_fds(struct fds *fds, struct pyi_err *err)
 	keep[3] = fds->exec;
 	keep[4] = fds->gate;
 	keep[5] = fds->fail;
+	keep[6] = fds->ruleset;
 	n = pyi_init_sort_fds(keep, PYI_ARRAY_SIZE(keep));
 	return pyi_lockdown_fds(keep, n, err);
 }
@@ -104,7 +106,9 @@ static int lock_down(const struct pyi_init *init, const struct fds *fds, struct 
 	int ret;
 
 	ret = pyi_lockdown_no_new_privs(err);
-	if (ret == 0 && plan->use_landlock)
+	if (ret == 0 && plan->use_landlock && fds->ruleset >= 0)
+		ret = pyi_landlock_end(plan, start->landlock_abi, fds->ruleset, fds->exec, err);
+	else if (ret == 0 && plan->use_landlock)
 		ret = pyi_landlock_apply(plan, start->landlock_abi, fds->exec, err);
 	if (ret == 0)
 		ret = pyi_lockdown_bounding(err);
@@ -190,6 +194,7 @@ _Noreturn void pyi_enter_guest(const struct pyi_init *init, int exec_fd, int gat
 	struct fds fds = { .spec = start->spec_fd,
 			   .report = start->report_fd,
 			   .image = start->image_fd,
+			   .ruleset = init->ruleset_fd,
 			   .exec = exec_fd,
 			   .gate = gate_fd,
 			   .fail = fail_fd };

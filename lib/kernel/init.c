@@ -105,17 +105,12 @@ static int tie_to_supervisor(const struct state *state, struct pyi_err *err)
 static int close_inherited(const struct pyi_init *init, struct pyi_err *err)
 {
 	const struct pyi_sandbox_start *start = init->start;
-	int keep[] = { init->status_fd,
-		       init->self_fd,
-		       init->idmap_fd,
-		       start->stdio[0],
-		       start->stdio[1],
-		       start->stdio[2],
-		       start->spec_fd,
-		       start->report_fd,
-		       start->image_fd,
-		       init->netns_fd,
-		       start->bpf ? pyi_bpf_arm_fd(start->bpf) : -1 };
+	int keep[] = { init->status_fd,	 init->self_fd,
+		       init->idmap_fd,	 init->ruleset_fd,
+		       start->stdio[0],	 start->stdio[1],
+		       start->stdio[2],	 start->spec_fd,
+		       start->report_fd, start->image_fd,
+		       init->netns_fd,	 start->bpf ? pyi_bpf_arm_fd(start->bpf) : -1 };
 	size_t n = pyi_init_sort_fds(keep, PYI_ARRAY_SIZE(keep));
 
 	return pyi_lockdown_fds(keep, n, err);
@@ -152,7 +147,8 @@ static int enter_namespaces(const struct state *state, struct pyi_err *err)
 		return pyi_err_sys(err, errno, "cannot make a cgroup namespace");
 	if (PYI_FAULT(112, EPERM) || sethostname(host_name, sizeof(host_name) - 1) < 0)
 		return pyi_err_sys(err, errno, "cannot set the host name of the sandbox");
-	return pyi_tree_build(state->plan, state->init->idmap_fd, err);
+	return pyi_tree_build(state->plan, state->init->idmap_fd, state->init->ruleset_fd,
+			      state->init->start->landlock_abi, err);
 }
 
 static int prepare(struct state *state, int *ret_exec_fd, struct pyi_err *err)

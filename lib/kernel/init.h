@@ -22,6 +22,7 @@ struct pyi_init {
 	int self_fd;   /* our own binary (O_PATH) for Python; -1 for a command */
 	const char *self_path; /* where it was found; NULL when unknown */
 	int idmap_fd;	       /* -1 without */
+	int ruleset_fd; /* Landlock's, begun before the tree is made (can_reload); -1: made by the guest */
 	int netns_fd; /* of the network namespace that was lent, so that it is for as long as we are */
 };
 

@@ -243,33 +243,74 @@ static int add_rows(const struct pyi_plan *plan, int ruleset_fd,
 	return attr->handled_access_net ? ports(plan, ruleset_fd, &unused, err) : 0;
 }
 
-int pyi_landlock_apply(const struct pyi_plan *plan, int abi, int exec_fd, struct pyi_err *err)
+static void fill_attr(const struct pyi_plan *plan, int abi, struct landlock_ruleset_attr *attr,
+		      size_t *ret_size)
 {
-	struct landlock_ruleset_attr attr = { .handled_access_fs = handled_fs(abi) };
-	/* A guest that does what is refused over and over must not fill the host's audit log. */
-	uint32_t flags = abi >= 7 ? RESTRICT_SELF_LOG_SAME_EXEC_OFF : 0;
-	_cleanup_fd int ruleset_fd = -1;
-	size_t size = offsetof(struct landlock_ruleset_attr, handled_access_net);
-	int r;
+	*attr = (struct landlock_ruleset_attr){ .handled_access_fs = handled_fs(abi) };
+	*ret_size = offsetof(struct landlock_ruleset_attr, handled_access_net);
+	if (abi >= 4) {
+		(void)ports(plan, -1, &attr->handled_access_net, NULL);
+		*ret_size = offsetof(struct landlock_ruleset_attr, scoped);
+	}
+	if (abi >= 6) {
+		attr->scoped = LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL;
+		*ret_size = sizeof(*attr);
+	}
+}
+
+int pyi_landlock_begin(const struct pyi_plan *plan, int abi, int *ret_fd, struct pyi_err *err)
+{
+	struct landlock_ruleset_attr attr;
+	size_t size;
+	int fd = -1;
 
 	if (abi < 1)
 		return pyi_err_set(err, ENOSYS, "this kernel has no Landlock");
-	if (abi >= 4) {
-		(void)ports(plan, -1, &attr.handled_access_net, NULL);
-		size = offsetof(struct landlock_ruleset_attr, scoped);
-	}
-	if (abi >= 6) {
-		attr.scoped = LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL;
-		size = sizeof(attr);
-	}
+	fill_attr(plan, abi, &attr, &size);
 	if (!PYI_FAULT(601, EOPNOTSUPP))
-		ruleset_fd = create_ruleset(&attr, size, 0);
-	if (ruleset_fd < 0)
+		fd = create_ruleset(&attr, size, 0);
+	if (fd < 0)
 		return pyi_err_sys(err, errno, "cannot make a Landlock ruleset of ABI %d", abi);
+	*ret_fd = fd;
+	return 0;
+}
+
+int pyi_landlock_allow(int ruleset_fd, int abi, int fd, const char *path, unsigned int access,
+		       struct pyi_err *err)
+{
+	struct pyi_landlock_row row = { .access = access };
+	uint64_t rights = rights_of_row(&row);
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return pyi_err_sys(err, errno, "cannot grant '%s'", path);
+	if (!S_ISDIR(st.st_mode))
+		rights &= FS_FILE;
+	return allow_file(ruleset_fd, path, fd, rights & handled_fs(abi), err);
+}
+
+int pyi_landlock_end(const struct pyi_plan *plan, int abi, int ruleset_fd, int exec_fd,
+		     struct pyi_err *err)
+{
+	/* A guest that does what is refused over and over must not fill the host's audit log. */
+	uint32_t flags = abi >= 7 ? RESTRICT_SELF_LOG_SAME_EXEC_OFF : 0;
+	struct landlock_ruleset_attr attr;
+	size_t size;
+	int r;
+
+	fill_attr(plan, abi, &attr, &size);
 	r = add_rows(plan, ruleset_fd, &attr, exec_fd, err);
 	if (r)
 		return r;
 	if (PYI_FAULT(602, EPERM) || syscall(SYS_landlock_restrict_self, ruleset_fd, flags) < 0)
 		return pyi_err_sys(err, errno, "cannot enter the Landlock domain");
 	return 0;
+}
+
+int pyi_landlock_apply(const struct pyi_plan *plan, int abi, int exec_fd, struct pyi_err *err)
+{
+	_cleanup_fd int ruleset_fd = -1;
+	int r = pyi_landlock_begin(plan, abi, &ruleset_fd, err);
+
+	return r ? r : pyi_landlock_end(plan, abi, ruleset_fd, exec_fd, err);
 }

@@ -27,4 +27,17 @@ int pyi_landlock_abi(void);
  */
 int pyi_landlock_apply(const struct pyi_plan *plan, int abi, int exec_fd, struct pyi_err *err);
 
+/*
+ * The same in steps, for a sandbox that can be reloaded: a ruleset; rules for what has no row (of a descriptor, O_PATH,
+ * beneath which `access` is allowed); then the plan's rows, and the calling thread enters. A rule is about the inode,
+ * whichever mount it is come to by. Beneath the root of a mount the kernel goes on with the directory that the mount
+ * point is in (not with the mount point itself, which the mount hides): so a rule about a directory holds for what is
+ * mounted beneath it later.
+ */
+int pyi_landlock_begin(const struct pyi_plan *plan, int abi, int *ret_fd, struct pyi_err *err);
+int pyi_landlock_allow(int ruleset_fd, int abi, int fd, const char *path, unsigned int access,
+		       struct pyi_err *err);
+int pyi_landlock_end(const struct pyi_plan *plan, int abi, int ruleset_fd, int exec_fd,
+		     struct pyi_err *err);
+
 #endif

@@ -22,6 +22,7 @@
 #include "kernel/cgroup.h"
 #include "kernel/idmap.h"
 #include "kernel/init.h"
+#include "kernel/landlock.h"
 #include "kernel/netns.h"
 #include "kernel/sys.h"
 #include "kernel/tree.h"
@@ -133,6 +134,11 @@ static int prepare(struct starting *starting, struct pyi_err *err)
 					  &starting->init.idmap_fd, err);
 		if (ret == 0 && raise_fd(&starting->init.idmap_fd) < 0)
 			ret = pyi_err_sys(err, errno, "cannot keep the id map");
+	}
+	if (ret == 0 && start->can_reload && plan->use_landlock && plan->use_namespaces) {
+		ret = pyi_landlock_begin(plan, start->landlock_abi, &starting->init.ruleset_fd, err);
+		if (ret == 0 && raise_fd(&starting->init.ruleset_fd) < 0)
+			ret = pyi_err_sys(err, errno, "cannot keep the Landlock ruleset");
 	}
 	if (ret)
 		return ret;
@@ -363,6 +369,7 @@ int pyi_sandbox_start(const struct pyi_sandbox_start *start, struct pyi_sandbox 
 			  .status_fd = -1,
 			  .self_fd = -1,
 			  .idmap_fd = -1,
+			  .ruleset_fd = -1,
 			  .netns_fd = -1 },
 		.netns = PYI_NETNS_INIT,
 		.go_fd = -1,
@@ -386,6 +393,7 @@ int pyi_sandbox_start(const struct pyi_sandbox_start *start, struct pyi_sandbox 
 	pyi_close_fd(&starting.init.status_fd);
 	pyi_close_fd(&starting.init.self_fd);
 	pyi_close_fd(&starting.init.idmap_fd);
+	pyi_close_fd(&starting.init.ruleset_fd);
 	pyi_close_fd(&starting.go_fd);
 	pyi_close_fd(&starting.status_fd);
 	pyi_close_fd(&starting.netns.home_fd);

@@ -30,6 +30,7 @@
 #ifndef PYI_KERNEL_SANDBOX_H
 #define PYI_KERNEL_SANDBOX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -45,6 +46,7 @@ struct pyi_sandbox_start {
 	struct pyi_cgroup *cgroup; /* NULL without */
 	const struct pyi_bpf *bpf; /* to arm the LSM programs with when the tree is made; NULL without them */
 	int landlock_abi;
+	bool can_reload; /* its tree may change later: Landlock is told of the places too, and of the ceiling */
 	int stdio[3]; /* become 0, 1, 2 of the guest; -1: closed */
 	int spec_fd; /* Python: the guest spec (memfd), becomes PYI_GUEST_SPEC_FD; -1 for a command */
 	int report_fd; /* write end of the report pipe, becomes PYI_GUEST_REPORT_FD; -1 for a command */

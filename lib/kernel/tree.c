@@ -16,6 +16,7 @@
 #include "base/fault.h"
 #include "base/io.h"
 #include "base/util.h"
+#include "kernel/landlock.h"
 #include "kernel/mount.h"
 #include "kernel/sys.h"
 #include "kernel/tree_walk.h"
@@ -25,6 +26,7 @@ enum {
 	BYTES_PER_INODE = 4096, /* of a private tmpfs: a flood of empty files ends where one of full pages does */
 	INODES_MIN = 1024,
 	ROOT_PAGES_SPARE = 16,
+	RELOAD_INODES = 1 << 20, /* for places that reloads make, and take away: the guest can make none */
 };
 
 #define ATTRS_ALWAYS (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
@@ -85,6 +87,9 @@ static int do_bind(struct pyi_tree *tree, const struct pyi_op *op, struct pyi_er
 	if (ret)
 		return ret;
 	ret = pyi_tree_open_target(tree, op->path, op->is_dir, &target_fd, err);
+	if (ret == 0 && op->is_dir && tree->ruleset_fd >= 0 && pyi_tree_is_own(tree, target_fd))
+		ret = pyi_landlock_allow(tree->ruleset_fd, tree->landlock_abi, target_fd, op->path,
+					 op->access, err);
 	if (ret == 0)
 		ret = pyi_mount_attach(mount_fd, target_fd, err);
 	if (ret == 0 && !op->source[1])
@@ -277,6 +282,45 @@ static int do_op(struct pyi_tree *tree, const struct pyi_op *op, struct pyi_err 
 	return pyi_err_set(err, EINVAL, "unknown operation %d", (int)op->kind);
 }
 
+/*
+ * A path of the ceiling: a rule for what it is on the host, and for an empty directory in its place, beneath which parts
+ * of it can be mounted. Inside what is granted there is no place to make, nor need for one.
+ */
+static int allow_ceiling(struct pyi_tree *tree, const struct pyi_landlock_row *row, struct pyi_err *err)
+{
+	_cleanup_fd int source_fd = -1;
+	_cleanup_fd int target_fd = -1;
+	struct stat st;
+	int ret = pyi_tree_open_source(tree, row->path, &source_fd, &st, err);
+
+	if (ret == 0 && row->is_dir != (bool)S_ISDIR(st.st_mode))
+		ret = pyi_err_set(err, ESTALE, "it was replaced while the sandbox started");
+	if (ret == 0)
+		ret = pyi_landlock_allow(tree->ruleset_fd, tree->landlock_abi, source_fd, row->path,
+					 row->access, err);
+	if (ret || !row->is_dir)
+		return ret;
+	ret = pyi_tree_open_target(tree, row->path, true, &target_fd, err);
+	if (ret == 0)
+		ret = pyi_landlock_allow(tree->ruleset_fd, tree->landlock_abi, target_fd, row->path,
+					 row->access, err);
+	return ret;
+}
+
+static int allow_ceilings(struct pyi_tree *tree, struct pyi_err *err)
+{
+	const struct pyi_plan *plan = tree->plan;
+	int ret = 0;
+
+	for (size_t i = 0; ret == 0 && tree->ruleset_fd >= 0 && i < plan->n_ceiling; i++) {
+		ret = allow_ceiling(tree, &plan->ceiling[i], err);
+		if (ret)
+			pyi_err_add(err, "cannot make room for '%s' of the ceiling",
+				    plan->ceiling[i].path);
+	}
+	return ret;
+}
+
 /* The root tmpfs, just large enough for the plan: a component of each path, a page for each text. */
 static int make_root(struct pyi_tree *tree, struct pyi_err *err)
 {
@@ -285,6 +329,8 @@ static int make_root(struct pyi_tree *tree, struct pyi_err *err)
 	_cleanup_fd int root_fd = -1;
 	int ret;
 
+	if (tree->ruleset_fd >= 0)
+		inodes += RELOAD_INODES;
 	for (size_t i = 0; i < plan->n_ops; i++) {
 		for (const char *p = plan->ops[i].path; p && *p; p++)
 			inodes += *p == '/';
@@ -387,6 +433,8 @@ static int build(struct pyi_tree *tree, struct pyi_err *err)
 		ret = pyi_mount_make_private(err);
 	if (ret == 0)
 		ret = make_root(tree, err);
+	if (ret == 0)
+		ret = allow_ceilings(tree, err);
 	for (size_t i = 0; ret == 0 && i < plan->n_ops; i++) {
 		ret = do_op(tree, &plan->ops[i], err);
 		if (ret)
@@ -400,11 +448,16 @@ static int build(struct pyi_tree *tree, struct pyi_err *err)
 	return ret;
 }
 
-int pyi_tree_build(const struct pyi_plan *plan, int idmap_fd, struct pyi_err *err)
+int pyi_tree_build(const struct pyi_plan *plan, int idmap_fd, int ruleset_fd, int landlock_abi,
+		   struct pyi_err *err)
 {
-	struct pyi_tree tree = {
-		.plan = plan, .idmap_fd = idmap_fd, .host_fd = -1, .own_fd = -1, .root_fd = -1
-	};
+	struct pyi_tree tree = { .plan = plan,
+				 .idmap_fd = idmap_fd,
+				 .host_fd = -1,
+				 .own_fd = -1,
+				 .root_fd = -1,
+				 .ruleset_fd = ruleset_fd,
+				 .landlock_abi = landlock_abi };
 	mode_t old_umask = umask(0);
 	int ret = build(&tree, err);
 

@@ -24,6 +24,8 @@ struct pyi_tree {
 	int root_fd; /* what will be "/": the tmpfs, or what was bound over it */
 	dev_t own[PYI_TREE_OWN_MAX]; /* file systems made here: nothing is created on any other */
 	size_t n_own;
+	int ruleset_fd; /* Landlock's, for the places of a tree that may change; -1 without */
+	int landlock_abi;
 	bool has_moved; /* something is shown at another path than the host has it at */
 	bool has_mask_dir;
 	bool has_mask_file;

@@ -51,11 +51,16 @@ int pyi_build_net(struct pyi_build *b, struct pyi_err *err);
 int pyi_build_contracts(struct pyi_build *b, struct pyi_err *err);
 int pyi_build_layers(struct pyi_build *b, struct pyi_err *err);
 
+/* What the ceiling lets a reload grant: sockets of which kinds, programs? */
+int pyi_build_ceiling_net(struct pyi_build *b, struct pyi_err *err);
+bool pyi_build_ceiling_has_exec(const struct pyi_build *b);
+
 /* BPF LSM is wanted and missing: OFF, with the reason. */
 void pyi_build_lsm_is_off(struct pyi_build *b);
 
 int pyi_build_tree(struct pyi_build *b, struct pyi_err *err);
 int pyi_build_landlock(struct pyi_build *b, struct pyi_err *err);
+int pyi_build_ceiling(struct pyi_build *b, struct pyi_err *err);
 int pyi_build_paths(struct pyi_build *b, struct pyi_err *err);
 int pyi_build_cwd(struct pyi_build *b, struct pyi_err *err);
 int pyi_build_rlimits(struct pyi_build *b, struct pyi_err *err);

@@ -132,11 +132,7 @@ static unsigned int less(unsigned int access, unsigned int denied)
 /* The sandbox has its own of these; the host's would show its processes and devices. */
 static const char *const own_trees[] = { "/proc", "/dev" };
 
-/*
- * 1: leave this grant out; 0: keep it; -errno. A template is written for many hosts, so what it may not have is left
- * out; a user is told.
- */
-static int check_grant(const struct pyi_grant *grant, struct pyi_err *err)
+int pyi_cover_check_grant(const struct pyi_grant *grant, struct pyi_err *err)
 {
 	char origin[PYI_ORIGIN_MAX];
 
@@ -183,8 +179,8 @@ static int find_tops(struct pyi_build *b, size_t *ret_n, struct pyi_err *err)
 					   .can_idmap = top->can_idmap,
 					   .rule = top->rule };
 
-		if (top->rule->verdict == PYI_ALLOW && top->rule->access & PYI_WRITE &&
-		    top->can_grant && top->kind == PYI_PATH_DIR && !check_grant(&grant, &unused))
+		if (top->rule->verdict == PYI_ALLOW && top->rule->access & PYI_WRITE && top->can_grant &&
+		    top->kind == PYI_PATH_DIR && !pyi_cover_check_grant(&grant, &unused))
 			b->tops[(*ret_n)++] = grant;
 	}
 	return 0;
@@ -206,7 +202,7 @@ static int sort_grants(struct pyi_build *b, const struct pyi_grant ***ret_sorted
 	for (size_t i = 0; i < n_tops; i++)
 		sorted[n++] = &b->tops[i];
 	for (size_t i = 0; i < grants->n; i++) {
-		r = check_grant(&grants->v[i], err);
+		r = pyi_cover_check_grant(&grants->v[i], err);
 		if (r < 0)
 			return r;
 		if (!r)

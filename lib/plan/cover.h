@@ -46,6 +46,12 @@ struct pyi_cover {
 int pyi_cover_build(struct pyi_build *b, struct pyi_err *err);
 void pyi_cover_free(struct pyi_cover *cover);
 
+/*
+ * 1: leave this grant out; 0: keep it; -errno. A template is written for many hosts, so what it may not have is left
+ * out; a user is told.
+ */
+int pyi_cover_check_grant(const struct pyi_grant *grant, struct pyi_err *err);
+
 /* The nearest node at or above a path, NULL when there is none. */
 const struct pyi_cover_node *pyi_cover_find(const struct pyi_cover *cover, const char *path);
 

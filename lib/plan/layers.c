@@ -228,7 +228,7 @@ static bool has_exec_grant(const struct pyi_build *b)
 	for (size_t i = 0; i < b->grants->n; i++)
 		if (b->grants->v[i].verdict == PYI_ALLOW && b->grants->v[i].access & PYI_EXEC)
 			return true;
-	return false;
+	return pyi_build_ceiling_has_exec(b);
 }
 
 static void decide_rest(struct pyi_build *b)

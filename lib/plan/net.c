@@ -373,5 +373,5 @@ int pyi_build_net(struct pyi_build *b, struct pyi_err *err)
 			plan->net_listen |= row.ranges[j].ops_protos & 4;
 		}
 	}
-	return 0;
+	return pyi_build_ceiling_net(b, err);
 }

@@ -160,7 +160,7 @@ static bool wants_exec(const struct pyi_build *b)
 	for (size_t i = 0; i < b->cover->n; i++)
 		if (b->cover->v[i].access & PYI_EXEC)
 			return true;
-	return false;
+	return pyi_build_ceiling_has_exec(b);
 }
 
 static int build(struct pyi_build *b, struct pyi_err *err)
@@ -184,6 +184,8 @@ static int build(struct pyi_build *b, struct pyi_err *err)
 	r = pyi_build_tree(b, err);
 	if (!r)
 		r = pyi_build_landlock(b, err);
+	if (!r)
+		r = pyi_build_ceiling(b, err);
 	if (!r)
 		r = pyi_build_paths(b, err);
 	if (!r)
@@ -285,6 +287,9 @@ void pyi_plan_free(struct pyi_plan *plan)
 		free(*entry);
 	for (size_t i = 0; i < plan->n_warnings; i++)
 		free(plan->warnings[i]);
+	for (size_t i = 0; i < plan->n_ceiling; i++)
+		free(plan->ceiling[i].path);
+	free(plan->ceiling);
 	free(plan->ops);
 	pyi_dfa_free(plan->paths);
 	free(plan->landlock);

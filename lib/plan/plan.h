@@ -43,7 +43,8 @@ struct pyi_plan_options {
 	const char *invoker_cwd;
 	const char *const *environ; /* the invoker's, NULL-terminated; what env rules let pass is taken from it */
 	bool limits_by_group; /* memory and CPU time by the cgroup alone: what a process has, nobody could change */
-	const char *home; /* not granted, only named in messages; may be NULL */
+	const struct pyi_grants *ceiling; /* the files of the policy's ceiling; NULL: it has none */
+	const char *home;		  /* not granted, only named in messages; may be NULL */
 };
 
 /*
@@ -161,14 +162,20 @@ struct pyi_plan {
 	size_t n_ops;
 	struct pyi_landlock_row *landlock;
 	size_t n_landlock;
+	/* What a reload may bring in besides: inside Landlock's domain, and empty places in the tree until then. */
+	struct pyi_landlock_row *ceiling;
+	size_t n_ceiling;
 	struct pyi_net_row *net;
 	size_t n_net;
 	struct pyi_dfa *paths; /* with use_bpf_lsm: every path rule, for the programs to walk; owned */
 	bool net_tcp;	       /* some rule allows stream sockets */
 	bool net_udp;
-	bool net_listen;			  /* some rule allows binding a TCP port */
+	bool net_listen; /* some rule allows binding a TCP port */
+	bool may_tcp;	 /* the same three, for what the ceiling lets a reload allow */
+	bool may_udp;
+	bool may_listen;
 	const struct pyi_contract_set *contracts; /* the policy's, where they can be broken; else NULL */
-	bool exec; /* some rule allows exec (always for PYI_GUEST_COMMAND) */
+	bool exec; /* some rule allows exec, or the ceiling does (always for PYI_GUEST_COMMAND) */
 	bool mdwe;
 	struct pyi_rlimit_row *rlimits;
 	size_t n_rlimits;

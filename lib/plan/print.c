@@ -174,6 +174,23 @@ static void print_landlock(const struct pyi_plan *plan, struct pyi_buf *out)
 	}
 }
 
+static void print_ceiling(const struct pyi_plan *plan, struct pyi_buf *out)
+{
+	if (plan->n_ceiling)
+		pyi_buf_puts(out, "ceiling\n");
+	for (size_t i = 0; i < plan->n_ceiling; i++) {
+		const struct pyi_landlock_row *row = &plan->ceiling[i];
+
+		pyi_buf_puts(out, "  ");
+		put_text(out, row->path);
+		pyi_buf_printf(out, "%s  %s\n", row->is_dir ? "/" : "", pyi_access_name(row->access));
+	}
+	if (plan->may_tcp != plan->net_tcp || plan->may_udp != plan->net_udp ||
+	    plan->may_listen != plan->net_listen)
+		pyi_buf_printf(out, "sockets     for a reload:%s%s%s\n", plan->may_tcp ? " tcp" : "",
+			       plan->may_udp ? " udp" : "", plan->may_listen ? " listen" : "");
+}
+
 static void print_net(const struct pyi_plan *plan, struct pyi_buf *out)
 {
 	char prefix[PYI_PREFIX_TEXT_MAX];
@@ -278,6 +295,7 @@ void pyi_plan_print(const struct pyi_plan *plan, struct pyi_buf *out)
 	for (size_t i = 0; i < plan->n_ops; i++)
 		print_op(&plan->ops[i], out);
 	print_landlock(plan, out);
+	print_ceiling(plan, out);
 	if (plan->paths)
 		pyi_buf_printf(out, "paths       automaton of %u states, %u byte classes\n",
 			       plan->paths->n_states, plan->paths->n_classes);

@@ -80,6 +80,27 @@ static void print_landlock(const struct pyi_plan *plan, struct pyi_json *json)
 	pyi_json_end_array(json);
 }
 
+static void print_ceiling(const struct pyi_plan *plan, struct pyi_json *json)
+{
+	if (!plan->n_ceiling && plan->may_tcp == plan->net_tcp && plan->may_udp == plan->net_udp &&
+	    plan->may_listen == plan->net_listen)
+		return;
+	pyi_json_object(json, "ceiling");
+	pyi_json_array(json, "files");
+	for (size_t i = 0; i < plan->n_ceiling; i++) {
+		pyi_json_object(json, NULL);
+		pyi_json_string(json, "path", plan->ceiling[i].path);
+		print_access(json, plan->ceiling[i].access);
+		pyi_json_bool(json, "directory", plan->ceiling[i].is_dir);
+		pyi_json_end_object(json);
+	}
+	pyi_json_end_array(json);
+	pyi_json_bool(json, "tcp", plan->may_tcp);
+	pyi_json_bool(json, "udp", plan->may_udp);
+	pyi_json_bool(json, "listen", plan->may_listen);
+	pyi_json_end_object(json);
+}
+
 static void print_net(const struct pyi_plan *plan, struct pyi_json *json)
 {
 	char prefix[PYI_PREFIX_TEXT_MAX];
@@ -188,6 +209,7 @@ void pyi_plan_print_json(const struct pyi_plan *plan, struct pyi_buf *out)
 	pyi_json_bool(&json, "empty_network", plan->own_netns);
 	print_tree(plan, &json);
 	print_landlock(plan, &json);
+	print_ceiling(plan, &json);
 	if (plan->paths) {
 		pyi_json_object(&json, "paths");
 		pyi_json_u64(&json, "states", plan->paths->n_states);

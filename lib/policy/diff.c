@@ -119,6 +119,8 @@ static size_t count(const struct pyi_policy *p, enum pyi_section section)
 		return p->n_imports + 1;
 	case PYI_SECTION_CONTRACTS:
 		return p->contracts ? p->contracts->n : 0;
+	case PYI_SECTION_CEILING:
+		return p->ceiling ? p->ceiling->n_fs + p->ceiling->n_net : 0;
 	default:
 		return 1;
 	}
@@ -150,6 +152,10 @@ static void make_list(const struct pyi_policy *p, enum pyi_section section, stru
 			add_text(list, p->imports[i], NULL);
 		else if (section == PYI_SECTION_CONTRACTS)
 			add_text(list, p->contracts->v[i].text, &p->contracts->v[i].from);
+		else if (section == PYI_SECTION_CEILING && i < p->ceiling->n_fs)
+			add_fs(list, &p->ceiling->fs[i]);
+		else if (section == PYI_SECTION_CEILING)
+			add_net(list, &p->ceiling->net[i - p->ceiling->n_fs]);
 	}
 	list->failed = list->failed || !list->v;
 	if (!list->failed)

@@ -103,6 +103,9 @@ void pyi_rule_add_contract(struct pyi_loader *loader, const struct pyi_source *s
 void pyi_rule_set_limit(struct pyi_loader *loader, const struct pyi_source *source, const char *key,
 			const char *text);
 
+/* What the policy grants outside of its own ceiling is an error, and so is a pattern in that. */
+void pyi_ceiling_check(struct pyi_loader *loader);
+
 /* A path as a rule has it (see struct pyi_fs_rule), NULL after an error. The caller frees it. */
 char *pyi_rule_path(struct pyi_loader *loader, const struct pyi_source *source, const char *text,
 		    bool *ret_is_glob);

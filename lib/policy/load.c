@@ -307,6 +307,8 @@ static int finish(struct chain *c, struct pyi_policy **ret_policy, struct pyi_po
 
 	if (errors)
 		*errors = (struct pyi_policy_errors){ .lines = NULL };
+	if (!l->nomem)
+		pyi_ceiling_check(l);
 	if (l->nomem)
 		return pyi_err_nomem(err);
 	if (l->errors.n) {

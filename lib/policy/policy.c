@@ -40,6 +40,7 @@ void pyi_policy_free(struct pyi_policy *p)
 	free(p->net);
 	free(p->env);
 	pyi_contract_set_free(p->contracts);
+	pyi_policy_free(p->ceiling);
 	free_strings(p->imports, p->n_imports);
 	free_strings(p->notes, p->n_notes);
 	free(p->name);

@@ -99,6 +99,13 @@ struct pyi_policy {
 	size_t n_imports;
 	struct pyi_contract_set *contracts; /* policy/contract.h; NULL without any */
 	struct pyi_limits limits;
+	/*
+	 * What any policy that takes this one's place in a running sandbox may grant: fs and net of a policy that has
+	 * nothing else, allow rules without patterns. Of a list that was not given: what this one has. NULL: neither was.
+	 */
+	struct pyi_policy *ceiling;
+	bool has_ceiling_files; /* of a ceiling itself: fs (exec with it) was given, net was given */
+	bool has_ceiling_net;
 	char **notes; /* rewritten seed-era spellings, "policy.yml:3: 'mem' is now 'memory'" */
 	size_t n_notes;
 	uint8_t digest[32]; /* SHA-256 of the canonical text of the effective policy (pyi_policy_print) */
@@ -160,6 +167,14 @@ enum pyi_verdict pyi_policy_decide_net(const struct pyi_policy *policy, enum pyi
 				       enum pyi_net_proto proto, const char *host,
 				       const uint8_t addr[16], uint16_t port,
 				       const struct pyi_net_rule **ret_rule);
+
+/* The ceiling's list when it was given, else NULL. */
+const struct pyi_policy *pyi_policy_ceiling_files(const struct pyi_policy *policy);
+const struct pyi_policy *pyi_policy_ceiling_net(const struct pyi_policy *policy);
+
+/* Does the list of a ceiling hold all that this rule grants? By what is written: no symlink is followed. */
+bool pyi_ceiling_holds_fs(const struct pyi_policy *ceiling, const struct pyi_fs_rule *rule);
+bool pyi_ceiling_holds_net(const struct pyi_policy *ceiling, const struct pyi_net_rule *rule);
 
 /* The built-in templates, in alphabetical order. */
 struct pyi_template {

@@ -199,6 +199,32 @@ static void print_contracts(const struct pyi_contract_set *set, bool with_origin
 	}
 }
 
+static void print_ceiling(const struct pyi_policy *ceiling, bool with_origins, struct pyi_buf *out)
+{
+	if (!ceiling)
+		return;
+	pyi_buf_puts(out, ceiling->has_ceiling_files || ceiling->has_ceiling_net ? "ceiling:\n"
+										 : "ceiling: {}\n");
+	if (ceiling->has_ceiling_files)
+		pyi_buf_puts(out, ceiling->n_fs ? "  fs:\n" : "  fs: []\n");
+	for (size_t i = 0; i < ceiling->n_fs; i++) {
+		pyi_buf_puts(out, "  ");
+		add_rule(out, pyi_fs_rule_key(&ceiling->fs[i]), ceiling->fs[i].path,
+			 &ceiling->fs[i].from, with_origins);
+	}
+	if (ceiling->has_ceiling_net)
+		pyi_buf_puts(out, ceiling->n_net ? "  net:\n" : "  net: []\n");
+	for (size_t i = 0; i < ceiling->n_net; i++) {
+		_cleanup_buf struct pyi_buf text = PYI_BUF_INIT;
+
+		pyi_address_print(&ceiling->net[i], &text);
+		pyi_buf_puts(out, "  ");
+		add_rule(out, pyi_net_rule_key(&ceiling->net[i]), pyi_buf_str(&text),
+			 &ceiling->net[i].from, with_origins);
+		out->failed = out->failed || text.failed;
+	}
+}
+
 void pyi_policy_print(const struct pyi_policy *p, bool with_origins, struct pyi_buf *out)
 {
 	static const char *const violations[] = { "errno", "kill", "panic" };
@@ -211,4 +237,5 @@ void pyi_policy_print(const struct pyi_policy *p, bool with_origins, struct pyi_
 	print_imports(p, out);
 	print_limits(&p->limits, out);
 	print_contracts(p->contracts, with_origins, out);
+	print_ceiling(p->ceiling, with_origins, out);
 }

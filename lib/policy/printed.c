@@ -88,6 +88,10 @@ int pyi_policy_parse_printed(const char *name, const char *text, size_t len,
 		ret = restore(&lines, &p->net[i].from);
 	for (size_t i = 0; i < p->n_env && ret == 0; i++)
 		ret = restore(&lines, &p->env[i].from);
+	for (size_t i = 0; p->ceiling && i < p->ceiling->n_fs && ret == 0; i++)
+		ret = restore(&lines, &p->ceiling->fs[i].from);
+	for (size_t i = 0; p->ceiling && i < p->ceiling->n_net && ret == 0; i++)
+		ret = restore(&lines, &p->ceiling->net[i].from);
 	for (size_t i = 0; p->contracts && i < p->contracts->n && ret == 0; i++)
 		ret = restore(&lines, &p->contracts->v[i].from);
 	if (ret < 0) {

@@ -6,6 +6,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/parse.h"
@@ -58,7 +59,13 @@ static const struct rule_key env_keys[] = {
 	{ "deny", NULL, PYI_ENV_DENY, 0 },
 };
 
-enum { NAMES_MAX = 16 };
+enum {
+	NAMES_MAX = 16,
+	/* How many of the keys, from the first, grant something in a spelling of today. */
+	FS_KEYS_ALLOW = 3,
+	EXEC_KEYS_ALLOW = 1,
+	NET_KEYS_ALLOW = 2,
+};
 
 static const struct pyi_node *node_at(const struct reader *r, uint32_t i)
 {
@@ -412,6 +419,54 @@ static void read_on_violation(struct reader *r, uint32_t value)
 			 near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
+/*
+ * The lists have the rules that grant something, in the same words as the policy's own. They are gathered by the same
+ * functions, in a policy of their own.
+ */
+static void read_ceiling_list(struct reader *r, const char *key, uint32_t value)
+{
+	static const char *const names[] = { "fs", "exec", "net" };
+	struct pyi_policy *ceiling = r->loader->policy;
+
+	if (strcmp(key, "fs") == 0)
+		read_rules(r, "ceiling: fs", value, fs_keys, FS_KEYS_ALLOW, take_fs);
+	else if (strcmp(key, "exec") == 0)
+		read_rules(r, "ceiling: exec", value, exec_keys, EXEC_KEYS_ALLOW, take_exec);
+	else if (strcmp(key, "net") == 0)
+		read_rules(r, "ceiling: net", value, net_keys, NET_KEYS_ALLOW, take_net);
+	else
+		unknown_key(r, key, "ceiling", names, PYI_ARRAY_SIZE(names));
+	ceiling->has_ceiling_net = ceiling->has_ceiling_net || strcmp(key, "net") == 0;
+	ceiling->has_ceiling_files = ceiling->has_ceiling_files || strcmp(key, "net") != 0;
+}
+
+static void read_ceiling(struct reader *r, uint32_t map)
+{
+	struct pyi_policy *policy = r->loader->policy;
+
+	at(r, map);
+	if (node_at(r, map)->kind != PYI_NODE_MAP) {
+		pyi_loader_error(r->loader, &r->source,
+				 "'ceiling' needs a map of lists ('{fs: [{read: /srv}]}'), this is %s",
+				 kind_name(node_at(r, map)));
+		return;
+	}
+	if (!check_keys(r, map))
+		return;
+	if (!policy->ceiling)
+		policy->ceiling = calloc(1, sizeof(*policy->ceiling));
+	if (!policy->ceiling) {
+		r->loader->nomem = true;
+		return;
+	}
+	r->loader->policy = policy->ceiling;
+	for (uint32_t k = node_at(r, map)->first; k; k = node_at(r, node_at(r, k)->next)->next) {
+		at(r, k);
+		read_ceiling_list(r, node_at(r, k)->text, node_at(r, k)->next);
+	}
+	r->loader->policy = policy;
+}
+
 /* What a document and a seed-era block have in common; false when the key is none of it. */
 static bool read_body_key(struct reader *r, const char *key, uint32_t value)
 {
@@ -429,6 +484,8 @@ static bool read_body_key(struct reader *r, const char *key, uint32_t value)
 		read_limits(r, value);
 	else if (strcmp(key, "contracts") == 0)
 		read_contracts(r, value);
+	else if (strcmp(key, "ceiling") == 0)
+		read_ceiling(r, value);
 	else if (strcmp(key, "on_violation") == 0)
 		read_on_violation(r, value);
 	else
@@ -438,9 +495,9 @@ static bool read_body_key(struct reader *r, const char *key, uint32_t value)
 
 static void read_unknown(struct reader *r, const char *key, const char *where)
 {
-	static const char *const names[] = { "version", "extends",  "on_violation", "fs",
-					     "net",	"exec",	    "env",	    "imports",
-					     "limits",	"contracts" };
+	static const char *const names[] = { "version", "extends",   "on_violation", "fs",
+					     "net",	"exec",	     "env",	     "imports",
+					     "limits",	"contracts", "ceiling" };
 
 	if (is_limit(key))
 		pyi_loader_error(r->loader, &r->source, "'%s' belongs into 'limits: {%s: ...}'",

@@ -54,6 +54,7 @@ static void run_release(struct pyi_run *run)
 	pyi_plan_free(run->plan);
 	pyi_names_release(&run->names);
 	pyi_grants_release(&run->grants);
+	pyi_grants_release(&run->ceiling);
 	pyi_policy_free(run->policy);
 }
 

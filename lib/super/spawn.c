@@ -192,8 +192,14 @@ static uint32_t start_flags(const struct pyi_run_view *view)
 	const struct pyi_plan *plan = view->plan;
 
 	return (view->has_bpf ? PYI_SANDBOX_HAS_BPF : 0) | (plan->n_net ? PYI_SANDBOX_NET : 0) |
-	       (plan->net_tcp ? PYI_SANDBOX_TCP : 0) | (plan->net_udp ? PYI_SANDBOX_UDP : 0) |
-	       (plan->net_listen ? PYI_SANDBOX_LISTEN : 0) |
+	       (plan->may_tcp ? PYI_SANDBOX_TCP : 0) | (plan->may_udp ? PYI_SANDBOX_UDP : 0) |
+	       (plan->may_listen ? PYI_SANDBOX_LISTEN : 0) | (plan->exec ? PYI_SANDBOX_EXEC : 0) |
+	       (plan->mdwe ? PYI_SANDBOX_MDWE : 0) |
+	       (plan->guest == PYI_GUEST_COMMAND ? PYI_SANDBOX_COMMAND : 0) |
+	       (plan->use_namespaces ? PYI_SANDBOX_TREE : 0) |
+	       (plan->use_userns ? PYI_SANDBOX_USERNS : 0) |
+	       (plan->use_bpf_lsm ? PYI_SANDBOX_LSM : 0) |
+	       (plan->mode == PYI_MODE_HARDENED ? PYI_SANDBOX_HARDENED : 0) |
 	       (plan->mode == PYI_MODE_DEV ? PYI_SANDBOX_DEV : 0) |
 	       (plan->use_namespaces ? PYI_SANDBOX_INIT_COUNTS : 0) |
 	       (has_process_limits(plan) ? PYI_SANDBOX_RLIMITS : 0);

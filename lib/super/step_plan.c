@@ -88,6 +88,10 @@ int pyi_step_plan(struct pyi_run *run, struct pyi_err *err)
 	pyi_step_mark("probe");
 	ret = pyi_resolve_paths(run->policy, is_command ? pyi_command_runtime_paths : NULL,
 				run->facts.is_root, &run->grants, err);
+	if (!ret && pyi_policy_ceiling_files(run->policy)) {
+		ret = pyi_resolve_paths(run->policy->ceiling, NULL, false, &run->ceiling, err);
+		plan_options.ceiling = &run->ceiling;
+	}
 	if (!ret)
 		ret = pyi_resolve_names(run->policy, &run->names, err);
 	pyi_step_mark("resolve");

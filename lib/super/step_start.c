@@ -92,9 +92,9 @@ static int build_seccomp(struct pyi_run *run, struct pyi_err *err)
 {
 	struct pyi_seccomp_spec spec = {
 		.exec = run->plan->exec,
-		.net_tcp = run->plan->net_tcp,
-		.net_udp = run->plan->net_udp,
-		.net_listen = run->plan->net_listen,
+		.net_tcp = run->plan->may_tcp,
+		.net_udp = run->plan->may_udp,
+		.net_listen = run->plan->may_listen,
 		.kill = run->policy->on_violation != PYI_VIOLATION_ERRNO,
 		.make_links = run->plan->use_landlock,
 		.namespaces = run->plan->use_namespaces,
@@ -201,6 +201,7 @@ int pyi_step_start(struct pyi_run *run, int *ret_exec_failed, struct pyi_err *er
 		.plan = run->plan,
 		.cgroup = run->cgroup,
 		.landlock_abi = run->facts.landlock_abi,
+		.can_reload = run->options->hooks && run->options->hooks->can_reload,
 		.argv = is_command ? run->options->args : NULL,
 		.owner_uid = run->facts.uid,
 		.owner_gid = run->facts.gid,

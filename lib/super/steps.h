@@ -41,6 +41,7 @@ struct pyi_run {
 	struct pyi_policy *policy;
 	struct pyi_facts facts;
 	struct pyi_grants grants;
+	struct pyi_grants ceiling; /* the files of the policy's, where it has one */
 	struct pyi_names names;
 	struct pyi_plan *plan;
 	struct pyi_source source;
