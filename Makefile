@@ -212,11 +212,11 @@ $(B)/helper/faults.list: $(FAULT_SRC)
 	grep -oE 'PYI_FAULT\([0-9]+' $(FAULT_SRC) | sed 's/.*(//' | sort -nu >$@
 
 # Fuzz targets: libFuzzer over the pure layers, with address and undefined-behaviour checks.
-FUZZ_LIB := $(wildcard lib/base/*.c lib/policy/*.c lib/wire/*.c lib/report/*.c lib/plan/*.c) lib/guest/spec.c
+FUZZ_LIB := $(wildcard lib/base/*.c lib/policy/*.c lib/wire/*.c lib/report/*.c lib/plan/*.c) lib/guest/spec.c lib/guest/image_check.c
 $(B)/fuzz/%: test/fuzz/%.c $(FUZZ_LIB) $(GEN)/templates.c
 	@mkdir -p $(@D)
 	clang-19 $(CPPFLAGS) -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-		-o $@ $< $(FUZZ_LIB) $(GEN)/templates.c -lyaml -lcrypto -lm
+		-fno-pie -no-pie -Wl,--build-id=sha1 -o $@ $< $(FUZZ_LIB) $(GEN)/templates.c -lyaml -lcrypto -lm
 in-fuzz: $(GEN)/version.h $(FUZZ_BIN)
 	sh test/fuzz/run.sh $(FUZZ_BIN)
 

@@ -10,9 +10,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 seconds=${FUZZ_SECONDS:-60}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-failed=0
-
-for target in "$@"; do
+# one TARGET: its line.
+one() {
+	target=$1
 	name=${target##*/fuzz_}
 	mkdir -p "$scratch/$name" "$here/corpus/$name"
 	set -- -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=8192 -print_final_stats=1 \
@@ -22,9 +22,20 @@ for target in "$@"; do
 		runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$scratch/$name.log")
 		echo "ok - fuzz_$name: $runs inputs in $seconds s"
 	else
-		failed=$((failed + 1))
 		echo "not ok - fuzz_$name"
 		tail -n 60 "$scratch/$name.log" | sed 's/^/# /'
+		: >"$scratch/failed"
 	fi
+}
+
+# Two at a time: each is one process.
+while [ $# != 0 ]; do
+	one "$1" &
+	shift
+	if [ $# != 0 ]; then
+		one "$1" &
+		shift
+	fi
+	wait
 done
-[ "$failed" = 0 ]
+[ ! -e "$scratch/failed" ]
