@@ -10,6 +10,7 @@
 #include <linux/types.h>
 
 #include "contract_abi.h"
+#include "python_abi.h"
 
 #define PYI_ABI 1
 
@@ -199,6 +200,7 @@ struct pyi_abi_stats {
 	__u64 warnings;
 	__u64 self_inode; /* of our own binary, as the kernel sees it; 0: not executed yet */
 	__u64 self_device;
+	struct pyi_abi_python python;
 	struct pyi_abi_event events[PYI_ABI_EVENTS];
 };
 
@@ -233,14 +235,23 @@ struct pyi_abi_cpu {
 	__u64 used_ns;	/* what had been used when the program was attached, and the ticks since */
 };
 
-/* event_paths: HASH, event → its path, cut off where it is longer. */
-enum { PYI_ABI_EVENT_PATH = 1024 };
-
+/* Of an event that is kept: the number of the sandbox, and which of its events. */
 struct pyi_abi_event_key {
 	__u64 cgroup;
 	__u32 index;
 	__u32 zero;
 };
+
+/* event_more: HASH, event → when and where it was; none where the kernel was short of memory. */
+struct pyi_abi_event_more {
+	__u64 time_ns;	  /* CLOCK_MONOTONIC */
+	__s32 thread;	  /* in the first pid namespace; 0: it was nobody's doing */
+	__u32 is_written; /* last */
+	struct pyi_abi_frame frame;
+};
+
+/* event_paths: HASH, event → its path, cut off where it is longer. */
+enum { PYI_ABI_EVENT_PATH = 1024 };
 
 struct pyi_abi_event_path {
 	char text[PYI_ABI_EVENT_PATH];
@@ -263,7 +274,9 @@ _Static_assert(sizeof(struct pyi_abi_net_key) == 28, "network key");
 _Static_assert(sizeof(struct pyi_abi_net_range) == 8, "network range");
 _Static_assert(sizeof(struct pyi_abi_net_value) == 8 + 8 * PYI_ABI_RANGES, "network value");
 _Static_assert(sizeof(struct pyi_abi_event) == 32, "event");
-_Static_assert(sizeof(struct pyi_abi_stats) == 32 + 32 * PYI_ABI_EVENTS, "stats");
+_Static_assert(sizeof(struct pyi_abi_event_more) == 16 + sizeof(struct pyi_abi_frame),
+	       "more of an event");
+_Static_assert(sizeof(struct pyi_abi_stats) == 112 + 32 * PYI_ABI_EVENTS, "stats");
 _Static_assert(sizeof(struct pyi_abi_net_use) == 96, "network use");
 _Static_assert(sizeof(struct pyi_abi_cpu) == 24, "CPU time");
 _Static_assert(sizeof(struct pyi_abi_meta) == 184, "meta");

@@ -12,6 +12,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "pyi_abi.h"
+#include "python_frame.bpf.h"
 
 /* Groups below a sandbox's own are its own business; deeper ones than this are denied. */
 #define LEVELS_MAX 16
@@ -32,6 +33,23 @@ struct {
 	__type(key, __u64);
 	__type(value, struct pyi_abi_stats);
 } stats SEC(".maps");
+
+/* As many as sandboxes may have at once that are refused all the time. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pyi_abi_event_key);
+	__type(value, struct pyi_abi_event_more);
+} event_more SEC(".maps");
+
+/* What a new element of it is filled with: there is no room for that on the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pyi_abi_event_more);
+} blank SEC(".maps");
 
 /* The caller's assignment, copied; flags are 0 where there is none, or none that is ready. */
 struct subject {
@@ -100,6 +118,28 @@ static __always_inline __s32 current_pid(void)
 	return (__s32)(bpf_get_current_pid_tgid() >> 32);
 }
 
+/* When it is, which thread is calling, and where in its Python code: before the event itself is there to be read. */
+static __always_inline void record_more(__u64 cgroup, __u32 index, int is_caller,
+					const struct pyi_abi_python *python)
+{
+	struct pyi_abi_event_key key = { .cgroup = cgroup, .index = index };
+	struct pyi_abi_event_more *more;
+	__u32 zero = 0;
+
+	more = bpf_map_lookup_elem(&blank, &zero);
+	if (!more || bpf_map_update_elem(&event_more, &key, more, BPF_ANY))
+		return;
+	more = bpf_map_lookup_elem(&event_more, &key);
+	if (!more)
+		return;
+	more->time_ns = bpf_ktime_get_ns();
+	if (is_caller) {
+		more->thread = (__s32)bpf_get_current_pid_tgid();
+		python_find_frame(python, &more->frame);
+	}
+	*(volatile __u32 *)&more->is_written = 1;
+}
+
 /* The number of the event, or -1 when it was only counted. */
 static __noinline long record(__u64 cgroup, const struct pyi_abi_event *from)
 {
@@ -114,6 +154,8 @@ static __noinline long record(__u64 cgroup, const struct pyi_abi_event *from)
 	i = __sync_fetch_and_add(&s->total, 1);
 	if (i >= PYI_ABI_EVENTS)
 		return -1;
+	/* Packets come to whoever is running. */
+	record_more(cgroup, (__u32)i, from->pid != 0, &s->python);
 	to = &s->events[i];
 	to->proto = from->proto;
 	to->is_warning = from->is_warning;

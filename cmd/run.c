@@ -7,6 +7,7 @@
 #include "base/util.h"
 #include "cmd/commands.h"
 #include "cmd/run_options.h"
+#include "guest/python_layout.h"
 #include "report/result.h"
 #include "super/run.h"
 
@@ -35,7 +36,7 @@ static int own_option(const struct pyi_option *option, const char *value, void *
 static int run_command(int argc, char **argv)
 {
 	_cleanup_free struct pyi_policy_flag *flags = calloc((size_t)argc, sizeof(*flags));
-	struct pyi_run_options options = { .result_fd = -1 };
+	struct pyi_run_options options = { .result_fd = -1, .python_layout = pyi_python_layout };
 	int ret;
 
 	if (!flags) {

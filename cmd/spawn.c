@@ -9,6 +9,7 @@
 #include "base/util.h"
 #include "cmd/commands.h"
 #include "cmd/run_options.h"
+#include "guest/python_layout.h"
 #include "report/result.h"
 #include "super/logfile.h"
 #include "super/registry.h"
@@ -67,7 +68,7 @@ static int check_name(const char *name)
 static int spawn(const char *name, int argc, char **argv)
 {
 	_cleanup_free struct pyi_policy_flag *flags = calloc((size_t)argc, sizeof(*flags));
-	struct pyi_run_options options = { .result_fd = -1 };
+	struct pyi_run_options options = { .result_fd = -1, .python_layout = pyi_python_layout };
 	struct extra extra = { .log_size = PYI_LOG_SIZE_DEFAULT };
 	int ret;
 

@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "guest/image_state.h"
 #include "guest/internal.h"
+#include "guest/python_layout.h"
 #include "wire/report_msg.h"
 
 enum { REPORT_FD = 63, TOOL_ID = 4, WAIT_MS = 1000 };
@@ -99,6 +100,7 @@ void pyi_guest_report_ready(void)
 {
 	struct pyi_report_msg msg = { .type = PYI_REPORT_READY };
 
+	pyi_python_layout_touch();
 	if (pyi_image_state.reason == PYI_IMAGE_USED)
 		msg.flags = PYI_REPORT_IMAGE;
 	snprintf(msg.path, sizeof(msg.path), "%s", reasons[pyi_image_state.reason]);

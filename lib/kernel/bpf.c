@@ -44,6 +44,7 @@ struct pyi_bpf {
 	uint64_t parent_cgroup;
 	struct pyi_bpf_maps maps;
 	struct pyi_abi_assignment assignment; /* of the sandbox that was assigned last */
+	struct pyi_abi_python python;
 	/* The rows put last: a supervisor takes back its own without a walk through everybody's. */
 	uint64_t own_body;
 	struct pyi_abi_net_key *own_keys; /* owned */
@@ -133,6 +134,11 @@ struct pyi_bpf_maps *pyi_bpf_maps_of(struct pyi_bpf *bpf)
 	return &bpf->maps;
 }
 
+void pyi_bpf_set_python(struct pyi_bpf *bpf, const struct pyi_abi_python *python)
+{
+	bpf->python = *python;
+}
+
 static int put_rows(struct pyi_bpf *bpf, uint64_t body, const struct pyi_plan *plan, struct pyi_err *err)
 {
 	free(bpf->own_keys);
@@ -192,6 +198,8 @@ int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_pla
 	stats = calloc(1, sizeof(*stats));
 	if (!stats)
 		return pyi_err_nomem(err);
+	if (plan->guest == PYI_GUEST_PYTHON)
+		stats->python = bpf->python;
 	/*
 	 * Not ready at first, which denies: if we die before the rows are complete, the assignment of a cgroup that
 	 * is gone leads the next sweep to them.
@@ -262,9 +270,14 @@ static void delete_stats(struct pyi_bpf *bpf, uint64_t cgroup_id)
 	struct pyi_abi_event_key key = { .cgroup = cgroup_id };
 	struct pyi_abi_stats stats;
 
-	if (bpf->maps.event_paths >= 0 && bpf_map_lookup_elem(bpf->maps.stats, &cgroup_id, &stats) == 0)
-		for (; key.index < stats.total && key.index < PYI_ABI_EVENTS; key.index++)
-			bpf_map_delete_elem(bpf->maps.event_paths, &key);
+	if (bpf_map_lookup_elem(bpf->maps.stats, &cgroup_id, &stats) == 0 && stats.total &&
+	    pyi_bpf_pins_open_events(&bpf->maps) == 0) {
+		for (; key.index < stats.total && key.index < PYI_ABI_EVENTS; key.index++) {
+			bpf_map_delete_elem(bpf->maps.event_more, &key);
+			if (bpf->maps.event_paths >= 0)
+				bpf_map_delete_elem(bpf->maps.event_paths, &key);
+		}
+	}
 	bpf_map_delete_elem(bpf->maps.stats, &cgroup_id);
 }
 
@@ -302,6 +315,19 @@ static void read_path(struct pyi_bpf *bpf, uint64_t cgroup_id, uint32_t index,
 	if (bpf_map_lookup_elem(bpf->maps.event_paths, &key, path) < 0)
 		path[0] = '\0';
 	path[PYI_BPF_PATH_MAX - 1] = '\0';
+}
+
+static void read_more(struct pyi_bpf *bpf, uint64_t cgroup_id, uint32_t index, struct pyi_bpf_event *event)
+{
+	struct pyi_abi_event_key key = { .cgroup = cgroup_id, .index = index };
+	struct pyi_abi_event_more more;
+
+	if (pyi_bpf_pins_open_events(&bpf->maps) < 0 ||
+	    bpf_map_lookup_elem(bpf->maps.event_more, &key, &more) < 0 || !more.is_written)
+		return;
+	event->time_us = more.time_ns / 1000;
+	event->thread = more.thread;
+	pyi_bpf_frame_text(&more.frame, event->at, sizeof(event->at));
 }
 
 const char *pyi_bpf_hook_name(unsigned int hook)
@@ -360,6 +386,7 @@ int pyi_bpf_events(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_event
 			.era = from->era,
 		};
 		memcpy(events[n].addr, from->addr, sizeof(events[n].addr));
+		read_more(bpf, cgroup_id, (uint32_t)n, &events[n]);
 		if (from->op == PYI_EVENT_PATH)
 			read_path(bpf, cgroup_id, (uint32_t)n, events[n].path);
 	}

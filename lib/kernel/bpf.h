@@ -19,6 +19,7 @@ struct pyi_err;
 struct pyi_facts;
 struct pyi_plan;
 
+struct pyi_abi_python;
 struct pyi_bpf; /* opaque: open map fds */
 
 /* Open the pins, or load, attach and pin. Mounts bpffs at /sys/fs/bpf if nothing is there. Never half-done. */
@@ -27,6 +28,9 @@ void pyi_bpf_free(struct pyi_bpf *bpf);
 
 /* The same for what a running sandbox uses: its pins are there as a rule, and then nothing of the host is tried. */
 int pyi_bpf_open_again(struct pyi_bpf **ret_bpf, struct pyi_err *err);
+
+/* Of guests that are assigned from now on: where their Python keeps its frames. Without it, no event has a line. */
+void pyi_bpf_set_python(struct pyi_bpf *bpf, const struct pyi_abi_python *python);
 
 /* Put the plan's network rows and its path automaton in place, then the assignment of this cgroup. */
 int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_plan *plan,
@@ -81,6 +85,7 @@ enum {
 	PYI_BPF_EVENTS_MAX = 100,
 	PYI_BPF_NO_RULE = 0xffff,
 	PYI_BPF_PATH_MAX = 1024,
+	PYI_BPF_AT_MAX = 480,
 	PYI_BPF_CONTRACT_LOST = 0xff
 };
 
@@ -93,13 +98,16 @@ struct pyi_bpf_event {
 	uint8_t proto; /* enum pyi_net_proto, 0: neither; of a path the hook, of KERNEL the surface */
 	uint8_t is_warning;
 	uint8_t family; /* AF_INET, AF_INET6, or that of a refused socket; of a device: 1 block, 2 character */
-	uint16_t port; /* of a refused socket: its type; of a path, or KERNEL: the errno it got */
-	uint16_t rule; /* index into policy->net (of a warning) or policy->fs; PYI_BPF_NO_RULE */
-	int32_t pid;   /* on the host */
+	uint16_t port;	/* of a refused socket: its type; of a path, or KERNEL: the errno it got */
+	uint16_t rule;	/* index into policy->net (of a warning) or policy->fs; PYI_BPF_NO_RULE */
+	int32_t pid;	/* on the host */
+	int32_t thread; /* of the process, on the host; 0: unknown */
+	uint64_t time_us;	     /* CLOCK_MONOTONIC; 0: unknown */
 	uint8_t contract;	     /* 1 + index of the contract that was broken; 0: none */
 	uint16_t era;		     /* PYI_BPF_ERA of the policy that rule and contract are of */
 	uint8_t addr[16];	     /* IPv4 as ::ffff:a.b.c.d */
 	char path[PYI_BPF_PATH_MAX]; /* of PATH; cut off where it is longer, "" where it could not be told */
+	char at[PYI_BPF_AT_MAX]; /* "job.py:12" in the guest's Python, UTF-8; "" where it could not be told */
 };
 
 /*

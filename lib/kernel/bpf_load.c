@@ -48,6 +48,7 @@ void pyi_bpf_maps_close(struct pyi_bpf_maps *maps)
 	pyi_close_fd(&maps->bodies);
 	pyi_close_fd(&maps->arena);
 	pyi_close_fd(&maps->event_paths);
+	pyi_close_fd(&maps->event_more);
 	pyi_close_fd(&maps->contract_code);
 	pyi_close_fd(&maps->contract_state);
 	pyi_close_fd(&maps->lock);
@@ -108,6 +109,11 @@ static int open_map(int dir_fd, const char *name, int *ret_fd)
 int pyi_bpf_pins_open_net(struct pyi_bpf_maps *maps)
 {
 	return maps->net_use >= 0 ? 0 : open_map(maps->lock, "net_use", &maps->net_use);
+}
+
+int pyi_bpf_pins_open_events(struct pyi_bpf_maps *maps)
+{
+	return maps->event_more >= 0 ? 0 : open_map(maps->lock, "event_more", &maps->event_more);
 }
 
 int pyi_bpf_pins_open_contracts(struct pyi_bpf_maps *maps)
@@ -407,6 +413,7 @@ static void load_lsm(struct cgroup *skel, const char *dir, int parent_fd,
 		.net_rows = bpf_map__fd(skel->maps.net_rows),
 		.contract_code = bpf_map__fd(skel->maps.contract_code),
 		.contract_state = bpf_map__fd(skel->maps.contract_state),
+		.event_more = bpf_map__fd(skel->maps.event_more),
 	};
 	struct pyi_err err = { 0 };
 

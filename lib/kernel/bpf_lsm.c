@@ -34,6 +34,8 @@ static int share(struct lsm *skel, const struct pyi_bpf_maps *shared)
 	if (ret == 0)
 		ret = bpf_map__reuse_fd(skel->maps.net_rows, shared->net_rows);
 	if (ret == 0)
+		ret = bpf_map__reuse_fd(skel->maps.event_more, shared->event_more);
+	if (ret == 0)
 		ret = bpf_map__reuse_fd(skel->maps.contract_code, shared->contract_code);
 	if (ret == 0)
 		ret = bpf_map__reuse_fd(skel->maps.contract_state, shared->contract_state);

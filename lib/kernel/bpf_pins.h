@@ -43,14 +43,15 @@ struct pyi_bpf_maps {
 	int net_use; /* opened when it is first needed; so are the next two */
 	int contract_code;
 	int contract_state;
-	int bodies; /* these where the LSM programs are loaded, else -1 */
+	int event_more; /* when there is an event */
+	int bodies;	/* these where the LSM programs are loaded, else -1 */
 	int arena;
 	int event_paths;
 	int lsm_errnum; /* why they are not, 0 when they are */
 	char lsm_detail[96];
 };
 
-#define PYI_BPF_MAPS_INIT { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, "" }
+#define PYI_BPF_MAPS_INIT { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, "" }
 
 void pyi_bpf_maps_close(struct pyi_bpf_maps *maps);
 
@@ -84,6 +85,14 @@ int pyi_bpf_net_put(struct pyi_bpf_maps *maps, int v2_fd, uint64_t cgroup_id,
 		    const struct pyi_limits *limits);
 void pyi_bpf_net_end(struct pyi_bpf_maps *maps, uint64_t cgroup_id);
 int pyi_bpf_net_get(struct pyi_bpf_maps *maps, uint64_t cgroup_id, struct pyi_bpf_net *ret_net);
+
+/* Open what only the events need. 0 or -errno. */
+int pyi_bpf_pins_open_events(struct pyi_bpf_maps *maps);
+
+struct pyi_abi_frame;
+
+/* "job.py:12", "" where there is none. What the guest calls its file is any text: it becomes UTF-8, and its end if long. */
+void pyi_bpf_frame_text(const struct pyi_abi_frame *frame, char *buf, size_t size);
 
 /* Open what only a sandbox with contracts needs. 0 or -errno. */
 int pyi_bpf_pins_open_contracts(struct pyi_bpf_maps *maps);

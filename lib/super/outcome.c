@@ -276,6 +276,18 @@ static const struct pyi_report_msg *find_claim(const struct pyi_outcome_input *i
 	return NULL;
 }
 
+/* Where in the guest's code it was: as the kernel found it, else what the guest says of it; or NULL. */
+static char *place_of(const struct pyi_bpf_event *event, const struct pyi_report_msg *claim,
+		      char *buf, size_t size)
+{
+	if (event->at[0])
+		return (char *)event->at;
+	if (!claim)
+		return NULL;
+	snprintf(buf, size, "%s:%u", claim->file, claim->line);
+	return buf;
+}
+
 /* Whose rules the event was judged by. */
 static const struct pyi_policy *policy_of(const struct pyi_outcome_input *input,
 					  const struct pyi_bpf_event *event)
@@ -300,10 +312,8 @@ static void add_path_denial(const struct pyi_outcome_input *input,
 		pyi_outcome_name_contract(policy, event->contract, contract, sizeof(contract), &from);
 	if (from)
 		format_origin(from, origin, sizeof(origin));
-	if (claim)
-		snprintf(at, sizeof(at), "%s:%u", claim->file, claim->line);
 	pyi_outcome_add_path(event, rule, event->contract ? contract : NULL, from ? origin : NULL,
-			     claim ? at : NULL, result);
+			     place_of(event, claim, at, sizeof(at)), result);
 }
 
 static void add_net_denial(const struct pyi_outcome_input *input, const struct pyi_bpf_event *event,
@@ -323,10 +333,7 @@ static void add_net_denial(const struct pyi_outcome_input *input, const struct p
 	format_address(event, target, sizeof(target));
 	denial.target = target;
 	claim = find_claim(input, proto == PYI_NET_UDP ? target + strlen("udp://") : target, true);
-	if (claim) {
-		snprintf(at, sizeof(at), "%s:%u", claim->file, claim->line);
-		denial.at = at;
-	}
+	denial.at = place_of(event, claim, at, sizeof(at));
 	if (event->op != PYI_BPF_SOCKET)
 		(void)pyi_policy_decide_net(policy, (enum pyi_net_op)event->op, proto, NULL,
 					    event->addr, event->port, &rule);

@@ -62,7 +62,11 @@ struct pyi_run_hooks {
 	struct pyi_logfile *log; /* takes the guest's output in place of stdout and stderr */
 };
 
+struct pyi_abi_python;
+
 struct pyi_run_options {
+	/* Where a guest of this binary keeps its frames: pyi_python_layout; NULL: not known. */
+	void (*python_layout)(struct pyi_abi_python *ret_layout);
 	const char *policy; /* --policy, NULL: "defaults" */
 	const struct pyi_policy_flag *flags;
 	size_t n_flags;

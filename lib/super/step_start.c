@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "pyi_abi.h"
 #include "super/steps.h"
 
 /*
@@ -23,6 +24,16 @@ static void sweep(struct pyi_run *run)
 
 	if (run->bpf && (all || removed))
 		(void)pyi_bpf_sweep(run->bpf);
+}
+
+static void tell_layout(struct pyi_run *run)
+{
+	struct pyi_abi_python layout;
+
+	if (!run->options->python_layout || run->options->guest != PYI_GUEST_PYTHON)
+		return;
+	run->options->python_layout(&layout);
+	pyi_bpf_set_python(run->bpf, &layout);
 }
 
 static int make_observer(struct pyi_run *run, struct pyi_err *err)
@@ -69,6 +80,7 @@ int pyi_step_groups(struct pyi_run *run, struct pyi_err *err)
 		ret = pyi_bpf_open(&run->facts, &run->bpf, err);
 		if (ret)
 			return ret;
+		tell_layout(run);
 		pyi_step_mark("bpf open");
 	}
 	if (!run->plan->use_cgroup)
