@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* `pyisolate stop`: end a named sandbox. */
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -23,19 +22,15 @@ static const struct pyi_option stop_options[] = {
 	{ 0 },
 };
 
-/* A bare number is seconds here, as with timeout(1). */
 static int parse_timeout(const char *text, uint64_t *ret_ms)
 {
 	struct pyi_err err = { 0 };
-	char seconds[32];
-	int n = snprintf(seconds, sizeof(seconds), "%ss", text);
 
 	if (strspn(text, "0.") == strlen(text) && text[0]) {
 		*ret_ms = 0;
 		return 0;
 	}
-	if ((n > 0 && n < (int)sizeof(seconds) && pyi_parse_duration(seconds, ret_ms, &err) == 0) ||
-	    pyi_parse_duration(text, ret_ms, &err) == 0)
+	if (pyi_parse_timeout(text, ret_ms, &err) == 0)
 		return *ret_ms <= TIMEOUT_MAX_MS
 			       ? 0
 			       : pyi_usage_error("stop", "--timeout '%s': a day at most", text);

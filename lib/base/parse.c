@@ -161,6 +161,16 @@ int pyi_parse_duration(const char *text, uint64_t *ret_ms, struct pyi_err *err)
 	return 0;
 }
 
+int pyi_parse_timeout(const char *text, uint64_t *ret_ms, struct pyi_err *err)
+{
+	char seconds[32];
+	int n = snprintf(seconds, sizeof(seconds), "%ss", text);
+
+	if (n > 0 && n < (int)sizeof(seconds) && pyi_parse_duration(seconds, ret_ms, NULL) == 0)
+		return 0;
+	return pyi_parse_duration(text, ret_ms, err);
+}
+
 int pyi_parse_cpu(const char *text, uint32_t *ret_permille, struct pyi_err *err)
 {
 	uint64_t permille = 0;

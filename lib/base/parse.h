@@ -14,6 +14,9 @@ int pyi_parse_size(const char *text, uint64_t *ret_bytes, struct pyi_err *err);
 /* "30s", "1.5s", "200ms", "2m", "1h", "3d": a unit is required. At least 1 ms. */
 int pyi_parse_duration(const char *text, uint64_t *ret_ms, struct pyi_err *err);
 
+/* The same, and a bare number is seconds, as with timeout(1). */
+int pyi_parse_timeout(const char *text, uint64_t *ret_ms, struct pyi_err *err);
+
 /* "50%", "150%" of one CPU, or a number of CPUs such as "1.5". In thousandths of one CPU, at least 10 (1 %). */
 int pyi_parse_cpu(const char *text, uint32_t *ret_permille, struct pyi_err *err);
 

@@ -67,7 +67,8 @@ def main(libdir, outdir):
     here = os.path.dirname(os.path.abspath(__file__))
     builtin = set(_imp._frozen_module_names())
     modules = [m for m in find_modules(libdir) if m[0] not in builtin]
-    modules += [(name, os.path.join(here, name + ".py"), False) for name in ("_pyisolate", "_pyisolate_image")]
+    modules += [(name, os.path.join(here, name + ".py"), False) for name in
+                ("_pyisolate", "_pyisolate_image", "_pyisolate_fetch")]
     rank = {name: i for i, name in enumerate(HOT)}
     modules.sort(key=lambda m: (rank.get(m[0], len(rank)), m[0]))
 

@@ -29,6 +29,7 @@ struct document {
 	char *file;	      /* for messages */
 	char *dir;	      /* real directory of relative paths; NULL for a built-in template */
 	const char *built_in; /* name of the template it is, NULL for a file */
+	bool is_foreign;      /* came from another host */
 	dev_t dev;
 	ino_t ino;
 	struct pyi_tree tree;
@@ -258,6 +259,13 @@ static void read_chain(struct chain *c)
 			pyi_loader_error(l, &asker, "a template extends templates only");
 			break;
 		}
+		if (doc->is_foreign && is_path(parent)) {
+			pyi_loader_error(l, &asker,
+					 "'extends: %.200s' names a file: a policy from a URL extends "
+					 "templates only",
+					 parent);
+			break;
+		}
 		if (!add_document(c, &asker, parent, doc))
 			break;
 	}
@@ -371,8 +379,9 @@ int pyi_policy_load(const char *ref, const struct pyi_policy_flag *flags, size_t
 	return finish(&c, ret_policy, errors, err);
 }
 
-int pyi_policy_parse(const char *file, const char *text, size_t len, struct pyi_policy **ret_policy,
-		     struct pyi_policy_errors *errors, struct pyi_err *err)
+static int parse_text(const char *file, bool is_foreign, const char *text, size_t len,
+		      struct pyi_policy **ret_policy, struct pyi_policy_errors *errors,
+		      struct pyi_err *err)
 {
 	__attribute__((cleanup(release_chain))) struct chain c = { .n = 0 };
 	struct pyi_source source = { .file = file };
@@ -382,10 +391,23 @@ int pyi_policy_parse(const char *file, const char *text, size_t len, struct pyi_
 		return pyi_err_nomem(err);
 	c.loader.policy->name = strdup(file);
 	c.docs[0].file = strdup(file);
+	c.docs[0].is_foreign = is_foreign;
 	c.n = 1;
 	if (!c.loader.policy->name || !c.docs[0].file)
 		return pyi_err_nomem(err);
 	if (pyi_tree_parse(&c.loader, &source, text, len, &c.docs[0].tree))
 		read_chain(&c);
 	return finish(&c, ret_policy, errors, err);
+}
+
+int pyi_policy_parse(const char *file, const char *text, size_t len, struct pyi_policy **ret_policy,
+		     struct pyi_policy_errors *errors, struct pyi_err *err)
+{
+	return parse_text(file, false, text, len, ret_policy, errors, err);
+}
+
+int pyi_policy_parse_foreign(const char *file, const char *text, size_t len,
+			     struct pyi_policy **ret_policy, struct pyi_err *err)
+{
+	return parse_text(file, true, text, len, ret_policy, NULL, err);
 }

@@ -139,6 +139,10 @@ int pyi_policy_load(const char *ref, const struct pyi_policy_flag *flags, size_t
 int pyi_policy_parse(const char *file, const char *text, size_t len, struct pyi_policy **ret_policy,
 		     struct pyi_policy_errors *errors, struct pyi_err *err);
 
+/* The same for one that came from elsewhere: it may extend templates, and names none of this host's policy files. */
+int pyi_policy_parse_foreign(const char *file, const char *text, size_t len,
+			     struct pyi_policy **ret_policy, struct pyi_err *err);
+
 /* What pyi_policy_print wrote with origins, read again: each rule has the origin it had. `text` is terminated. */
 int pyi_policy_parse_printed(const char *name, const char *text, size_t len,
 			     struct pyi_policy **ret_policy, struct pyi_err *err);

@@ -152,6 +152,13 @@ int pyi_reload(struct pyi_registry *registry, const char *name, const struct pyi
 	ret_answer->generation = sandbox.generation + 1;
 	memcpy(ret_answer->old_digest, sandbox.policy_digest, sizeof(ret_answer->old_digest));
 	memcpy(ret_answer->new_digest, request->policy->digest, sizeof(ret_answer->new_digest));
+	if (request->keeps_same && memcmp(ret_answer->old_digest, ret_answer->new_digest,
+					  sizeof(ret_answer->old_digest)) == 0) {
+		ret_answer->generation = sandbox.generation;
+		ret_answer->is_kept = true;
+		pyi_policy_free(old);
+		return 0;
+	}
 	ret = review(registry, name, &sandbox, request, old, ret_answer, err);
 	pyi_policy_free(old);
 	if (ret == 0 && !request->dry_run)

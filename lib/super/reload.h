@@ -47,10 +47,12 @@ struct pyi_reload_request {
 	const struct pyi_token *token;
 	bool dry_run;
 	bool is_one_of_many; /* a token that does not match is no attempt at this one */
+	bool keeps_same;     /* one that has this policy already keeps its generation */
 };
 
 struct pyi_reload_answer {
 	uint32_t generation; /* now in force; with dry_run the one it would be */
+	bool is_kept;	     /* keeps_same, and it was so */
 	uint8_t old_digest[32];
 	uint8_t new_digest[32];
 	struct pyi_buf changes; /* a line each */
