@@ -151,7 +151,7 @@ int on_socket(struct bpf_sock *ctx)
 	event.rule = (__u16)protocol;
 	event.era = era_of(&who);
 	event.pid = current_pid();
-	record(who.cgroup, &event);
+	record(who.cgroup, &event, 0);
 	return DENY;
 }
 
@@ -171,7 +171,7 @@ int on_device(struct bpf_cgroup_dev_ctx *ctx)
 	event.family = (__u8)type;
 	event.pid = current_pid();
 	__builtin_memcpy(event.addr, detail, sizeof(event.addr));
-	record(who.cgroup, &event);
+	record(who.cgroup, &event, 0);
 	return DENY;
 }
 
@@ -225,7 +225,7 @@ int on_ingress(struct __sk_buff *skb)
 		return ALLOW;
 	event.family = (__u8)sk->family;
 	__builtin_memcpy(event.addr, to.addr, sizeof(event.addr));
-	record(who.cgroup, &event);
+	record(who.cgroup, &event, 0);
 	return DENY;
 }
 

@@ -59,7 +59,7 @@ static __noinline void record_surface(__u64 cgroup, __u8 surface)
 	};
 
 	event.pid = current_pid();
-	record(cgroup, &event);
+	record(cgroup, &event, 0);
 }
 
 /* For what no sandbox may do, whatever its policy says. */

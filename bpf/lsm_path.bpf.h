@@ -62,14 +62,6 @@ struct {
 	__ulong(map_extra, PYI_ABI_ARENA_ADDRESS);
 } arena SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct pyi_abi_event_key);
-	__type(value, struct pyi_abi_event_path);
-} event_paths SEC(".maps");
-
 /* For the user side alone: which automatons are in the arena. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -201,8 +193,6 @@ static __noinline int record_path(const struct room *room, const struct question
 				  __u16 errnum, __u8 contract)
 {
 	struct pyi_abi_event event = { .op = PYI_EVENT_PATH, .contract = contract };
-	struct pyi_abi_event_key key = {};
-	long i;
 
 	if (!q)
 		return 0;
@@ -212,14 +202,8 @@ static __noinline int record_path(const struct room *room, const struct question
 	event.port = errnum;
 	event.rule = rule;
 	event.pid = current_pid();
-	i = record(q->who.cgroup, &event);
-	if (i < 0 || !room)
-		return 0;
-	key.cgroup = q->who.cgroup;
-	key.index = (__u32)i;
-	/* Where there is no room for it the event has no path. */
-	bpf_map_update_elem(&event_paths, &key, room->path, BPF_ANY);
-	return 0;
+	event.era = era_of(&q->who);
+	return record(q->who.cgroup, &event, room ? room->path : 0);
 }
 
 /* 1: allowed, perhaps with a warning. */

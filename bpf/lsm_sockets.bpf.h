@@ -22,7 +22,7 @@ static __noinline int refuse_socket(const struct subject *who, __u8 family, __u1
 	event.contract = ask_about_socket(who, 0);
 	event.era = era_of(who);
 	event.pid = current_pid();
-	record(who->cgroup, &event);
+	record(who->cgroup, &event, 0);
 	return deny();
 }
 

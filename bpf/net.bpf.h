@@ -105,7 +105,7 @@ static __always_inline void record_target(const struct subject *who, const struc
 	event.era = era_of(who);
 	event.pid = current_pid();
 	__builtin_memcpy(event.addr, to->addr, sizeof(event.addr));
-	record(who->cgroup, &event);
+	record(who->cgroup, &event, 0);
 }
 
 #endif

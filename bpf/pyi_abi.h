@@ -200,6 +200,7 @@ struct pyi_abi_stats {
 	__u64 warnings;
 	__u64 self_inode; /* of our own binary, as the kernel sees it; 0: not executed yet */
 	__u64 self_device;
+	__u64 lost; /* events that its ring had no room for; 0 where it has no ring */
 	struct pyi_abi_python python;
 	struct pyi_abi_event events[PYI_ABI_EVENTS];
 };
@@ -257,6 +258,24 @@ struct pyi_abi_event_path {
 	char text[PYI_ABI_EVENT_PATH];
 };
 
+/*
+ * rings: HASH_OF_MAPS, v2 cgroup id → RINGBUF of PYI_ABI_RING bytes, of named sandboxes: every event, as it happens. Those
+ * about paths are followed by the path.
+ */
+enum { PYI_ABI_RING = 64 << 10 };
+
+struct pyi_abi_record {
+	__u64 number; /* of the event, from 0 on */
+	__u64 lost;   /* stats.lost until then */
+	struct pyi_abi_event event;
+	struct pyi_abi_event_more more;
+};
+
+struct pyi_abi_record_path {
+	struct pyi_abi_record record;
+	struct pyi_abi_event_path path;
+};
+
 /* meta: ARRAY of one: who made these pins. Written last: without the digest the directory is not complete. */
 struct pyi_abi_meta {
 	__u32 abi;
@@ -276,7 +295,8 @@ _Static_assert(sizeof(struct pyi_abi_net_value) == 8 + 8 * PYI_ABI_RANGES, "netw
 _Static_assert(sizeof(struct pyi_abi_event) == 32, "event");
 _Static_assert(sizeof(struct pyi_abi_event_more) == 16 + sizeof(struct pyi_abi_frame),
 	       "more of an event");
-_Static_assert(sizeof(struct pyi_abi_stats) == 112 + 32 * PYI_ABI_EVENTS, "stats");
+_Static_assert(sizeof(struct pyi_abi_stats) == 120 + 32 * PYI_ABI_EVENTS, "stats");
+_Static_assert(sizeof(struct pyi_abi_record) == 48 + sizeof(struct pyi_abi_event_more), "record");
 _Static_assert(sizeof(struct pyi_abi_net_use) == 96, "network use");
 _Static_assert(sizeof(struct pyi_abi_cpu) == 24, "CPU time");
 _Static_assert(sizeof(struct pyi_abi_meta) == 184, "meta");

@@ -43,7 +43,29 @@ struct {
 	__type(value, struct pyi_abi_event_more);
 } event_more SEC(".maps");
 
-/* What a new element of it is filled with: there is no room for that on the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pyi_abi_event_key);
+	__type(value, struct pyi_abi_event_path);
+} event_paths SEC(".maps");
+
+/* To have one costs its supervisor a wait for all programs of the host; so not each sandbox has. */
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, PYI_ABI_RING);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__array(values, struct ring);
+} rings SEC(".maps");
+
+/* What a new element of event_more is filled with: there is no room for that on the stack. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -118,45 +140,43 @@ static __always_inline __s32 current_pid(void)
 	return (__s32)(bpf_get_current_pid_tgid() >> 32);
 }
 
-/* When it is, which thread is calling, and where in its Python code: before the event itself is there to be read. */
-static __always_inline void record_more(__u64 cgroup, __u32 index, int is_caller,
-					const struct pyi_abi_python *python)
+/* When it is, which thread is calling, and where in its Python code. */
+static __always_inline void fill_more(const struct pyi_abi_event *event,
+				      const struct pyi_abi_python *python,
+				      struct pyi_abi_event_more *more)
 {
-	struct pyi_abi_event_key key = { .cgroup = cgroup, .index = index };
-	struct pyi_abi_event_more *more;
-	__u32 zero = 0;
-
-	more = bpf_map_lookup_elem(&blank, &zero);
-	if (!more || bpf_map_update_elem(&event_more, &key, more, BPF_ANY))
-		return;
-	more = bpf_map_lookup_elem(&event_more, &key);
-	if (!more)
-		return;
 	more->time_ns = bpf_ktime_get_ns();
-	if (is_caller) {
+	/* Packets come to whoever is running. */
+	if (event->pid) {
 		more->thread = (__s32)bpf_get_current_pid_tgid();
 		python_find_frame(python, &more->frame);
 	}
 	*(volatile __u32 *)&more->is_written = 1;
 }
 
-/* The number of the event, or -1 when it was only counted. */
-static __noinline long record(__u64 cgroup, const struct pyi_abi_event *from)
+/* One of the first; what belongs to it is there before the event itself is there to be read. */
+static __always_inline struct pyi_abi_event_more *keep(struct pyi_abi_event_key *key,
+						       struct pyi_abi_stats *s,
+						       const struct pyi_abi_event *from,
+						       const char *path)
 {
-	struct pyi_abi_stats *s = bpf_map_lookup_elem(&stats, &cgroup);
+	struct pyi_abi_event_more *more;
 	struct pyi_abi_event *to;
-	__u64 i;
+	__u32 zero = 0;
 
-	if (!s || !from)
-		return -1;
-	if (from->is_warning)
-		__sync_fetch_and_add(&s->warnings, 1);
-	i = __sync_fetch_and_add(&s->total, 1);
-	if (i >= PYI_ABI_EVENTS)
-		return -1;
-	/* Packets come to whoever is running. */
-	record_more(cgroup, (__u32)i, from->pid != 0, &s->python);
-	to = &s->events[i];
+	if (key->index >= PYI_ABI_EVENTS)
+		return 0;
+	if (path)
+		bpf_map_update_elem(&event_paths, key, path, BPF_ANY);
+	more = bpf_map_lookup_elem(&blank, &zero);
+	if (more && bpf_map_update_elem(&event_more, key, more, BPF_ANY) == 0) {
+		more = bpf_map_lookup_elem(&event_more, key);
+		if (more)
+			fill_more(from, &s->python, more);
+	} else {
+		more = 0;
+	}
+	to = &s->events[key->index];
 	to->proto = from->proto;
 	to->is_warning = from->is_warning;
 	to->family = from->family;
@@ -168,7 +188,72 @@ static __noinline long record(__u64 cgroup, const struct pyi_abi_event *from)
 	__builtin_memcpy(to->addr, from->addr, sizeof(to->addr));
 	/* Last: a reader takes an event whose op is not 0 for written. */
 	*(volatile __u8 *)&to->op = from->op;
-	return (long)i;
+	return more;
+}
+
+static __always_inline void fill_record(struct pyi_abi_record *to, __u64 number,
+					struct pyi_abi_stats *s, const struct pyi_abi_event *from,
+					const struct pyi_abi_event_more *more)
+{
+	to->number = number;
+	to->lost = s->lost;
+	to->event = *from;
+	if (more) {
+		to->more = *more;
+		return;
+	}
+	__builtin_memset(&to->more, 0, sizeof(to->more));
+	fill_more(from, &s->python, &to->more);
+}
+
+/* Into the ring of a sandbox that has one. */
+static __always_inline void stream(const struct pyi_abi_event_key *key, __u64 number,
+				   struct pyi_abi_stats *s, const struct pyi_abi_event *from,
+				   const struct pyi_abi_event_more *more, const char *path)
+{
+	void *ring = bpf_map_lookup_elem(&rings, &key->cgroup);
+	struct pyi_abi_record_path *with_path;
+	struct pyi_abi_record *to;
+
+	if (!ring)
+		return;
+	if (path) {
+		with_path = bpf_ringbuf_reserve(ring, sizeof(*with_path), 0);
+		if (!with_path) {
+			__sync_fetch_and_add(&s->lost, 1);
+			return;
+		}
+		if (bpf_probe_read_kernel_str(with_path->path.text, sizeof(with_path->path.text),
+					      path) < 0)
+			with_path->path.text[0] = '\0';
+		fill_record(&with_path->record, number, s, from, more);
+		bpf_ringbuf_submit(with_path, 0);
+		return;
+	}
+	to = bpf_ringbuf_reserve(ring, sizeof(*to), 0);
+	if (!to) {
+		__sync_fetch_and_add(&s->lost, 1);
+		return;
+	}
+	fill_record(to, number, s, from, more);
+	bpf_ringbuf_submit(to, 0);
+}
+
+/* `path`: of PYI_ABI_EVENT_PATH bytes or more, terminated; 0: the event has none. */
+static __noinline int record(__u64 cgroup, const struct pyi_abi_event *from, const char *path)
+{
+	struct pyi_abi_stats *s = bpf_map_lookup_elem(&stats, &cgroup);
+	struct pyi_abi_event_key key = { .cgroup = cgroup };
+	__u64 number;
+
+	if (!s || !from)
+		return 0;
+	if (from->is_warning)
+		__sync_fetch_and_add(&s->warnings, 1);
+	number = __sync_fetch_and_add(&s->total, 1);
+	key.index = number < PYI_ABI_EVENTS ? (__u32)number : PYI_ABI_EVENTS;
+	stream(&key, number, s, from, keep(&key, s, from, path), path);
+	return 0;
 }
 
 #endif

@@ -23,21 +23,7 @@
 #include "plan/plan.h"
 #include "pyi_abi.h"
 
-static_assert((int)PYI_ABI_EVENTS == (int)PYI_BPF_EVENTS_MAX, "events kept");
-static_assert((int)PYI_EVENT_NO_RULE == (int)PYI_BPF_NO_RULE, "no rule");
 static_assert((int)PYI_EV_MAX == (int)PYI_BPF_COUNTERS, "counters");
-static_assert((int)PYI_CONTRACT_LOST == (int)PYI_BPF_CONTRACT_LOST, "contract");
-static_assert((int)PYI_EVENT_CONNECT == (int)PYI_NET_CONNECT && (int)PYI_EVENT_BIND == (int)PYI_NET_BIND,
-	      "operations");
-static_assert((int)PYI_EVENT_SOCKET == (int)PYI_BPF_SOCKET && (int)PYI_EVENT_DEVICE == (int)PYI_BPF_DEVICE,
-	      "operations");
-
-static_assert((int)PYI_EVENT_PATH == (int)PYI_BPF_PATH && (int)PYI_EVENT_KERNEL == (int)PYI_BPF_KERNEL,
-	      "operations");
-static_assert((int)PYI_PATH_READ == (int)PYI_READ && (int)PYI_PATH_WRITE == (int)PYI_WRITE &&
-		      (int)PYI_PATH_EXEC == (int)PYI_EXEC,
-	      "access");
-static_assert((int)PYI_ABI_EVENT_PATH == (int)PYI_BPF_PATH_MAX, "paths of events");
 
 struct pyi_bpf {
 	int v2_fd; /* our parent cgroup */
@@ -274,8 +260,7 @@ static void delete_stats(struct pyi_bpf *bpf, uint64_t cgroup_id)
 	    pyi_bpf_pins_open_events(&bpf->maps) == 0) {
 		for (; key.index < stats.total && key.index < PYI_ABI_EVENTS; key.index++) {
 			bpf_map_delete_elem(bpf->maps.event_more, &key);
-			if (bpf->maps.event_paths >= 0)
-				bpf_map_delete_elem(bpf->maps.event_paths, &key);
+			bpf_map_delete_elem(bpf->maps.event_paths, &key);
 		}
 	}
 	bpf_map_delete_elem(bpf->maps.stats, &cgroup_id);
@@ -305,94 +290,6 @@ void pyi_bpf_unassign(struct pyi_bpf *bpf, uint64_t cgroup_id)
 		bpf_map_delete_elem(bpf->maps.assignments, &cgroup_id);
 	}
 	delete_stats(bpf, cgroup_id);
-}
-
-static void read_path(struct pyi_bpf *bpf, uint64_t cgroup_id, uint32_t index,
-		      char path[PYI_BPF_PATH_MAX])
-{
-	struct pyi_abi_event_key key = { .cgroup = cgroup_id, .index = index };
-
-	if (bpf_map_lookup_elem(bpf->maps.event_paths, &key, path) < 0)
-		path[0] = '\0';
-	path[PYI_BPF_PATH_MAX - 1] = '\0';
-}
-
-static void read_more(struct pyi_bpf *bpf, uint64_t cgroup_id, uint32_t index, struct pyi_bpf_event *event)
-{
-	struct pyi_abi_event_key key = { .cgroup = cgroup_id, .index = index };
-	struct pyi_abi_event_more more;
-
-	if (pyi_bpf_pins_open_events(&bpf->maps) < 0 ||
-	    bpf_map_lookup_elem(bpf->maps.event_more, &key, &more) < 0 || !more.is_written)
-		return;
-	event->time_us = more.time_ns / 1000;
-	event->thread = more.thread;
-	pyi_bpf_frame_text(&more.frame, event->at, sizeof(event->at));
-}
-
-const char *pyi_bpf_hook_name(unsigned int hook)
-{
-	static const char *const names[] = {
-		[PYI_HOOK_OPEN] = "open",	  [PYI_HOOK_CREATE] = "create",
-		[PYI_HOOK_UNLINK] = "unlink",	  [PYI_HOOK_MKDIR] = "mkdir",
-		[PYI_HOOK_RMDIR] = "rmdir",	  [PYI_HOOK_SYMLINK] = "symlink",
-		[PYI_HOOK_LINK] = "link",	  [PYI_HOOK_RENAME] = "rename",
-		[PYI_HOOK_TRUNCATE] = "truncate", [PYI_HOOK_CHMOD] = "chmod",
-		[PYI_HOOK_CHOWN] = "chown",	  [PYI_HOOK_EXEC] = "exec",
-		[PYI_HOOK_MAP] = "map",
-	};
-
-	return hook < PYI_ARRAY_SIZE(names) && names[hook] ? names[hook] : "?";
-}
-
-const char *pyi_bpf_surface_name(unsigned int surface)
-{
-	static const char *const names[] = {
-		[PYI_SURFACE_MEMORY] = "memory",     [PYI_SURFACE_PTRACE] = "ptrace",
-		[PYI_SURFACE_SIGNAL] = "signal",     [PYI_SURFACE_MOUNT] = "mount",
-		[PYI_SURFACE_BPF] = "bpf",	     [PYI_SURFACE_PERF] = "perf",
-		[PYI_SURFACE_MODULE] = "module",     [PYI_SURFACE_KEY] = "key",
-		[PYI_SURFACE_IO_URING] = "io_uring", [PYI_SURFACE_USERNS] = "userns",
-	};
-
-	return surface < PYI_ARRAY_SIZE(names) && names[surface] ? names[surface] : "?";
-}
-
-int pyi_bpf_events(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_event *events,
-		   size_t max, size_t *ret_n, uint64_t *ret_total, struct pyi_err *err)
-{
-	_cleanup_free struct pyi_abi_stats *stats = calloc(1, sizeof(*stats));
-	size_t n = 0;
-	int ret;
-
-	if (!stats)
-		return pyi_err_nomem(err);
-	ret = bpf_map_lookup_elem(bpf->maps.stats, &cgroup_id, stats);
-	if (ret < 0 && ret != -ENOENT)
-		return pyi_err_sys(err, -ret, "cannot read the BPF events");
-	/* An event with no op is being written at this moment: it and what follows come with the next call. */
-	for (; n < PYI_ABI_EVENTS && n < max && n < stats->total && stats->events[n].op; n++) {
-		const struct pyi_abi_event *from = &stats->events[n];
-
-		events[n] = (struct pyi_bpf_event){
-			.op = from->op,
-			.proto = from->proto,
-			.is_warning = from->is_warning,
-			.family = from->family,
-			.port = from->port,
-			.rule = from->rule,
-			.pid = from->pid,
-			.contract = from->contract,
-			.era = from->era,
-		};
-		memcpy(events[n].addr, from->addr, sizeof(events[n].addr));
-		read_more(bpf, cgroup_id, (uint32_t)n, &events[n]);
-		if (from->op == PYI_EVENT_PATH)
-			read_path(bpf, cgroup_id, (uint32_t)n, events[n].path);
-	}
-	*ret_n = n;
-	*ret_total = stats->total;
-	return 0;
 }
 
 int pyi_bpf_net(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_net *ret_net)
@@ -436,6 +333,13 @@ int pyi_bpf_sweep(struct pyi_bpf *bpf)
 		pyi_bpf_net_end(&bpf->maps, ids[i]);
 	for (size_t i = 0; i < n; i++)
 		bpf_map_delete_elem(bpf->maps.assignments, &ids[i]);
+	if (pyi_bpf_pins_open_rings(&bpf->maps) == 0) {
+		uint32_t count = (uint32_t)find_dead(bpf, bpf->maps.rings, ids, AT_ONCE);
+
+		/* In one call: the kernel waits once. */
+		if (count)
+			(void)bpf_map_delete_batch(bpf->maps.rings, ids, &count, NULL);
+	}
 	n = find_dead(bpf, bpf->maps.stats, ids, AT_ONCE);
 	/* Who died before the assignment has left contracts without one. */
 	pyi_bpf_contract_delete(&bpf->maps, ids, n);

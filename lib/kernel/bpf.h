@@ -89,9 +89,6 @@ enum {
 	PYI_BPF_CONTRACT_LOST = 0xff
 };
 
-/* Generations as the events tell them: cut to 16 bits. */
-#define PYI_BPF_ERA(generation) ((uint16_t)((generation) - 1))
-
 /* A denied (or warned) action of this cgroup, as the programs saw it. */
 struct pyi_bpf_event {
 	uint8_t op;    /* enum pyi_bpf_op */
@@ -102,10 +99,10 @@ struct pyi_bpf_event {
 	uint16_t rule;	/* index into policy->net (of a warning) or policy->fs; PYI_BPF_NO_RULE */
 	int32_t pid;	/* on the host */
 	int32_t thread; /* of the process, on the host; 0: unknown */
-	uint64_t time_us;	     /* CLOCK_MONOTONIC; 0: unknown */
-	uint8_t contract;	     /* 1 + index of the contract that was broken; 0: none */
-	uint16_t era;		     /* PYI_BPF_ERA of the policy that rule and contract are of */
-	uint8_t addr[16];	     /* IPv4 as ::ffff:a.b.c.d */
+	uint64_t time_us; /* CLOCK_MONOTONIC; 0: unknown */
+	uint8_t contract; /* 1 + index of the contract that was broken; 0: none */
+	uint16_t era;	  /* PYI_ABI_ERA (pyi_abi.h) of the policy that rule and contract are of */
+	uint8_t addr[16]; /* IPv4 as ::ffff:a.b.c.d */
 	char path[PYI_BPF_PATH_MAX]; /* of PATH; cut off where it is longer, "" where it could not be told */
 	char at[PYI_BPF_AT_MAX]; /* "job.py:12" in the guest's Python, UTF-8; "" where it could not be told */
 };
@@ -116,6 +113,34 @@ struct pyi_bpf_event {
  */
 int pyi_bpf_events(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_event *events,
 		   size_t max, size_t *ret_n, uint64_t *ret_total, struct pyi_err *err);
+
+/* How many of its events its ring had no room for; 0 where it has none. */
+uint64_t pyi_bpf_events_lost(struct pyi_bpf *bpf, uint64_t cgroup_id);
+
+/*
+ * The events of a cgroup as they happen: all of them from pyi_bpf_ring_new on, for a supervisor that waits for them. To
+ * put it in place takes the kernel some 8 ms, in which others go on (a thread waits); so does its removal. bpf_ring.c.
+ */
+struct pyi_bpf_ring; /* opaque */
+
+int pyi_bpf_ring_new(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_ring **ret_ring,
+		     struct pyi_err *err);
+
+/* Readable when there is something to take, unless the last time not all was. Borrowed. */
+int pyi_bpf_ring_fd(const struct pyi_bpf_ring *ring);
+
+/*
+ * Hand over at most `max` events, in their order. `number` is the event's, from 0 on; `lost` counts those for which there
+ * was no room until then. Returns how many there were; fewer than max: that was all.
+ */
+size_t pyi_bpf_ring_take(struct pyi_bpf_ring *ring, size_t max,
+			 void (*tell)(void *arg, const struct pyi_bpf_event *event, uint64_t number,
+				      uint64_t lost),
+			 void *arg);
+
+/* No event comes any more: begin to remove it. What is in it can still be taken. */
+void pyi_bpf_ring_stop(struct pyi_bpf_ring *ring);
+void pyi_bpf_ring_free(struct pyi_bpf_ring *ring);
 
 /* What this cgroup has sent and received, in packets that passed; bytes are those of IP packets, headers included. */
 struct pyi_bpf_net {

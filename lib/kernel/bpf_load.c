@@ -49,6 +49,7 @@ void pyi_bpf_maps_close(struct pyi_bpf_maps *maps)
 	pyi_close_fd(&maps->arena);
 	pyi_close_fd(&maps->event_paths);
 	pyi_close_fd(&maps->event_more);
+	pyi_close_fd(&maps->rings);
 	pyi_close_fd(&maps->contract_code);
 	pyi_close_fd(&maps->contract_state);
 	pyi_close_fd(&maps->lock);
@@ -113,7 +114,16 @@ int pyi_bpf_pins_open_net(struct pyi_bpf_maps *maps)
 
 int pyi_bpf_pins_open_events(struct pyi_bpf_maps *maps)
 {
-	return maps->event_more >= 0 ? 0 : open_map(maps->lock, "event_more", &maps->event_more);
+	int ret = maps->event_more >= 0 ? 0 : open_map(maps->lock, "event_more", &maps->event_more);
+
+	if (ret == 0 && maps->event_paths < 0)
+		ret = open_map(maps->lock, "event_paths", &maps->event_paths);
+	return ret;
+}
+
+int pyi_bpf_pins_open_rings(struct pyi_bpf_maps *maps)
+{
+	return maps->rings >= 0 ? 0 : open_map(maps->lock, "rings", &maps->rings);
 }
 
 int pyi_bpf_pins_open_contracts(struct pyi_bpf_maps *maps)
@@ -191,8 +201,6 @@ static int open_lsm(struct pyi_bpf_maps *maps)
 
 	if (ret == 0)
 		ret = open_map(maps->lock, "arena", &maps->arena);
-	if (ret == 0)
-		ret = open_map(maps->lock, "event_paths", &maps->event_paths);
 	if (ret == 0 && faccessat(maps->lock, "link_on_file_open", F_OK, 0) < 0)
 		ret = -ESTALE;
 	return ret;
@@ -414,6 +422,8 @@ static void load_lsm(struct cgroup *skel, const char *dir, int parent_fd,
 		.contract_code = bpf_map__fd(skel->maps.contract_code),
 		.contract_state = bpf_map__fd(skel->maps.contract_state),
 		.event_more = bpf_map__fd(skel->maps.event_more),
+		.event_paths = bpf_map__fd(skel->maps.event_paths),
+		.rings = bpf_map__fd(skel->maps.rings),
 	};
 	struct pyi_err err = { 0 };
 

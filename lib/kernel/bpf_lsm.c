@@ -36,6 +36,10 @@ static int share(struct lsm *skel, const struct pyi_bpf_maps *shared)
 	if (ret == 0)
 		ret = bpf_map__reuse_fd(skel->maps.event_more, shared->event_more);
 	if (ret == 0)
+		ret = bpf_map__reuse_fd(skel->maps.event_paths, shared->event_paths);
+	if (ret == 0)
+		ret = bpf_map__reuse_fd(skel->maps.rings, shared->rings);
+	if (ret == 0)
 		ret = bpf_map__reuse_fd(skel->maps.contract_code, shared->contract_code);
 	if (ret == 0)
 		ret = bpf_map__reuse_fd(skel->maps.contract_state, shared->contract_state);
@@ -44,7 +48,7 @@ static int share(struct lsm *skel, const struct pyi_bpf_maps *shared)
 
 static int pin_maps(struct lsm *skel, const char *dir, struct pyi_err *err)
 {
-	struct bpf_map *const maps[] = { skel->maps.bodies, skel->maps.arena, skel->maps.event_paths };
+	struct bpf_map *const maps[] = { skel->maps.bodies, skel->maps.arena };
 	int ret = 0;
 
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(maps) && !ret; i++)
@@ -74,7 +78,7 @@ static int attach_and_pin(struct lsm *skel, const char *dir, struct pyi_err *err
 /* What was pinned of a set that did not get complete, which would go on denying. */
 static void unpin_all(struct lsm *skel, const char *dir)
 {
-	static const char *const maps[] = { "bodies", "arena", "event_paths" };
+	static const char *const maps[] = { "bodies", "arena" };
 	_cleanup_fd int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct bpf_program *prog;
 	char name[128];

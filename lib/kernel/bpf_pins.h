@@ -43,15 +43,16 @@ struct pyi_bpf_maps {
 	int net_use; /* opened when it is first needed; so are the next two */
 	int contract_code;
 	int contract_state;
-	int event_more; /* when there is an event */
-	int bodies;	/* these where the LSM programs are loaded, else -1 */
-	int arena;
+	int event_more; /* these two when there is an event */
 	int event_paths;
+	int rings;  /* of named sandboxes */
+	int bodies; /* these where the LSM programs are loaded, else -1 */
+	int arena;
 	int lsm_errnum; /* why they are not, 0 when they are */
 	char lsm_detail[96];
 };
 
-#define PYI_BPF_MAPS_INIT { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, "" }
+#define PYI_BPF_MAPS_INIT { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, "" }
 
 void pyi_bpf_maps_close(struct pyi_bpf_maps *maps);
 
@@ -88,6 +89,15 @@ int pyi_bpf_net_get(struct pyi_bpf_maps *maps, uint64_t cgroup_id, struct pyi_bp
 
 /* Open what only the events need. 0 or -errno. */
 int pyi_bpf_pins_open_events(struct pyi_bpf_maps *maps);
+int pyi_bpf_pins_open_rings(struct pyi_bpf_maps *maps);
+
+struct pyi_abi_event;
+struct pyi_abi_event_more;
+struct pyi_bpf_event;
+
+/* more, path: NULL where there is none. bpf_events.c. */
+void pyi_bpf_event_from_abi(const struct pyi_abi_event *from, const struct pyi_abi_event_more *more,
+			    const char *path, struct pyi_bpf_event *to);
 
 struct pyi_abi_frame;
 

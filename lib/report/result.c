@@ -64,6 +64,9 @@ int pyi_result_add_denial(struct pyi_result *result, const struct pyi_denial *de
 		.errnum = denial->errnum,
 		.is_warning = denial->is_warning,
 		.is_claim = denial->is_claim,
+		.at_us = denial->at_us,
+		.pid = denial->pid,
+		.thread = denial->thread,
 	};
 
 	if (denial->is_warning)
@@ -82,7 +85,7 @@ int pyi_result_add_denial(struct pyi_result *result, const struct pyi_denial *de
 	return 0;
 }
 
-static bool is_network_op(const char *op)
+bool pyi_denial_is_network(const char *op)
 {
 	static const char *const ops[] = { "connect", "bind", "sendmsg", "sendto", "socket" };
 
@@ -92,20 +95,39 @@ static bool is_network_op(const char *op)
 	return false;
 }
 
-static void print_denial(struct pyi_json *json, const struct pyi_denial *denial)
+static void print_number(struct pyi_json *json, const char *key, int value)
+{
+	if (value)
+		pyi_json_i64(json, key, value);
+	else
+		pyi_json_null(json, key);
+}
+
+void pyi_denial_print_members(const struct pyi_denial *denial, struct pyi_json *json)
 {
 	const char *name = denial->errnum > 0 ? strerrorname_np(denial->errnum) : NULL;
 
-	pyi_json_object(json, NULL);
 	pyi_json_string(json, "rule", denial->rule);
 	pyi_json_string(json, "file", denial->file);
 	pyi_json_string(json, "op", denial->op);
-	pyi_json_string(json, is_network_op(denial->op) ? "address" : "path", denial->target);
+	pyi_json_string(json, pyi_denial_is_network(denial->op) ? "address" : "path", denial->target);
 	if (name || denial->errnum <= 0)
 		pyi_json_string(json, "errno", name);
 	else
 		pyi_json_i64(json, "errno", denial->errnum);
 	pyi_json_string(json, "at", denial->at);
+	print_number(json, "pid", denial->pid);
+	print_number(json, "thread", denial->thread);
+}
+
+static void print_denial(struct pyi_json *json, const struct pyi_denial *denial)
+{
+	pyi_json_object(json, NULL);
+	pyi_denial_print_members(denial, json);
+	if (denial->at_us)
+		pyi_json_ms(json, "at_ms", denial->at_us);
+	else
+		pyi_json_null(json, "at_ms");
 	if (denial->is_warning)
 		pyi_json_bool(json, "warning", true);
 	if (denial->is_claim)

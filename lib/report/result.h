@@ -47,15 +47,26 @@ const char *pyi_reason_name(enum pyi_reason reason);
 enum { PYI_DENIALS_KEPT = 100 };
 
 struct pyi_denial {
-	char *rule;   /* "fs: deny /srv/data/private" or "fs: default" */
+	char *rule; /* "fs: deny /srv/data/private" or "fs: default"; NULL: of a policy that is gone */
 	char *file;   /* "policy.yml:7"; NULL for the default */
 	char *op;     /* "open", "connect", "exec", ... */
 	char *target; /* path or "address:port" */
 	int errnum;
-	char *at; /* "job.py:12"; NULL when unknown */
+	char *at;	/* "job.py:12"; NULL when unknown */
+	uint64_t at_us; /* since the start of the run; 0: unknown */
+	int pid;	/* on the host; 0: unknown */
+	int thread;
 	bool is_warning;
 	bool is_claim; /* told by the guest, which may lie; the verdict itself was checked against the policy */
 };
+
+struct pyi_json;
+
+/* Is its target an address? */
+bool pyi_denial_is_network(const char *op);
+
+/* Into the object being written: rule, file, op, path or address, errno, at, pid, thread. */
+void pyi_denial_print_members(const struct pyi_denial *denial, struct pyi_json *json);
 
 /* Packets that passed, and those that did not. */
 struct pyi_result_net {
@@ -129,8 +140,10 @@ int pyi_result_add_denial(struct pyi_result *result, const struct pyi_denial *de
  *				limit_permille}, CPU_QUOTA {cpu_ms, limit_ms}, NET_LIMIT {dropped_packets, bytes,
  *				limit_bytes}, PIDS_MAX {refused, limit}; a limit is null when it is not ours
  *	profile			only with --profile: see report/profile.h; null where there is none
- *	denials			the first 100: {rule, file, op, path (address of a network op), errno, at, warning,
- *				claim}; file and at are null when unknown, warning and claim left out when false
+ *	denials			the first 100: {rule, file, op, path (address of a network op), errno, at, at_ms, pid,
+ *				thread, warning, claim}; rule is null when its policy is not known any more; file, at
+ *				(file and line of the guest's Python), at_ms and, on the host, pid and thread are null
+ *				when unknown; warning and claim left out when false
  *	denials_total
  *	layers			{NAME: {state: on | off | unused, why}}, why left out when empty
  *	error			the message of a failed set-up, else null

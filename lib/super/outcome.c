@@ -8,13 +8,11 @@
  */
 #include "super/outcome.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -23,8 +21,9 @@
 #include "base/parse.h"
 #include "kernel/bpf.h"
 #include "kernel/cgroup.h"
+#include "pyi_abi.h"
 #include "super/outcome_contract.h"
-#include "super/outcome_kernel.h"
+#include "super/outcome_event.h"
 #include "super/steps.h"
 #include "super/watch.h"
 
@@ -185,16 +184,6 @@ static bool is_denial(const struct pyi_plan *plan, const struct pyi_report_msg *
 	return msg->errnum != ENOENT || exists_outside(path, *ret_access == PYI_WRITE);
 }
 
-/* "policy.yml:7", or the flag. */
-static char *format_origin(const struct pyi_origin *from, char *buf, size_t size)
-{
-	if (from->line)
-		snprintf(buf, size, "%s:%u", from->file, from->line);
-	else
-		snprintf(buf, size, "%s", from->file);
-	return buf;
-}
-
 /* What the guest says of it where the kernel has said it too: then only the line of its code is of use. */
 static const struct pyi_bpf_event *find_event(const struct pyi_outcome_input *input, const char *path)
 {
@@ -218,7 +207,7 @@ static void add_fs_denial(const struct pyi_outcome_input *input, const struct py
 	denial.op = (char *)(access == PYI_WRITE ? "write" : access == PYI_EXEC ? "exec" : "open");
 	if (rule) {
 		snprintf(rule_text, sizeof(rule_text), "fs: deny %s", rule->path);
-		denial.file = format_origin(&rule->from, origin, sizeof(origin));
+		denial.file = pyi_outcome_format_origin(&rule->from, origin, sizeof(origin));
 	} else {
 		snprintf(rule_text, sizeof(rule_text), "fs: default");
 	}
@@ -230,29 +219,6 @@ static void add_fs_denial(const struct pyi_outcome_input *input, const struct py
 		denial.at = at;
 	}
 	(void)pyi_result_add_denial(result, &denial);
-}
-
-static void format_address(const struct pyi_bpf_event *event, char *buf, size_t size)
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-	char text[INET6_ADDRSTRLEN] = "?";
-
-	if (event->op == PYI_BPF_SOCKET) {
-		snprintf(buf, size, "%s",
-			 event->proto == PYI_NET_TCP   ? "tcp"
-			 : event->proto == PYI_NET_UDP ? "udp"
-						       : "neither TCP nor UDP");
-		return;
-	}
-	if (memcmp(event->addr, mapped, sizeof(mapped)) == 0) {
-		inet_ntop(AF_INET, event->addr + 12, text, sizeof(text));
-		snprintf(buf, size, "%s%s:%u", event->proto == PYI_NET_UDP ? "udp://" : "", text,
-			 event->port);
-	} else {
-		inet_ntop(AF_INET6, event->addr, text, sizeof(text));
-		snprintf(buf, size, "%s[%s]:%u", event->proto == PYI_NET_UDP ? "udp://" : "", text,
-			 event->port);
-	}
 }
 
 /* Where in the guest's code it says it was refused this very address or path. */
@@ -276,92 +242,44 @@ static const struct pyi_report_msg *find_claim(const struct pyi_outcome_input *i
 	return NULL;
 }
 
-/* Where in the guest's code it was: as the kernel found it, else what the guest says of it; or NULL. */
-static char *place_of(const struct pyi_bpf_event *event, const struct pyi_report_msg *claim,
-		      char *buf, size_t size)
-{
-	if (event->at[0])
-		return (char *)event->at;
-	if (!claim)
-		return NULL;
-	snprintf(buf, size, "%s:%u", claim->file, claim->line);
-	return buf;
-}
-
-/* Whose rules the event was judged by. */
+/* By whose rules the event was judged; NULL where the supervisor has never seen them: two reloads within moments. */
 static const struct pyi_policy *policy_of(const struct pyi_outcome_input *input,
 					  const struct pyi_bpf_event *event)
 {
-	for (size_t i = input->n_eras; i-- > 0;)
-		if (event->era == PYI_BPF_ERA(input->eras[i].generation))
-			return input->eras[i].policy;
-	return input->plan->policy;
+	return pyi_outcome_find_policy(input->plan->policy, input->eras, input->n_eras, event->era);
 }
 
-/* What the BPF LSM programs said of a path, with the line of code that the guest claims for it. */
-static void add_path_denial(const struct pyi_outcome_input *input,
-			    const struct pyi_bpf_event *event, struct pyi_result *result)
+const struct pyi_policy *pyi_outcome_find_policy(const struct pyi_policy *first,
+						 const struct pyi_run_era *eras, size_t n_eras,
+						 uint16_t era)
 {
-	const struct pyi_policy *policy = input->plan->policy;
-	const struct pyi_report_msg *claim = find_claim(input, event->path, false);
-	const struct pyi_fs_rule *rule = event->rule < policy->n_fs ? &policy->fs[event->rule] : NULL;
-	const struct pyi_origin *from = rule ? &rule->from : NULL;
-	char origin[PATH_MAX], at[1200], contract[512];
-
-	if (event->contract)
-		pyi_outcome_name_contract(policy, event->contract, contract, sizeof(contract), &from);
-	if (from)
-		format_origin(from, origin, sizeof(origin));
-	pyi_outcome_add_path(event, rule, event->contract ? contract : NULL, from ? origin : NULL,
-			     place_of(event, claim, at, sizeof(at)), result);
-}
-
-static void add_net_denial(const struct pyi_outcome_input *input, const struct pyi_bpf_event *event,
-			   struct pyi_result *result)
-{
-	const struct pyi_policy *policy = policy_of(input, event);
-	const struct pyi_report_msg *claim;
-	enum pyi_net_proto proto = event->proto == PYI_NET_UDP ? PYI_NET_UDP : PYI_NET_TCP;
-	char target[96], rule_text[512], origin[PATH_MAX], at[1200];
-	struct pyi_denial denial = { .errnum = EPERM, .is_warning = event->is_warning };
-	const struct pyi_net_rule *rule = NULL;
-	const struct pyi_origin *from = NULL;
-
-	denial.op = (char *)(event->op == PYI_BPF_SOCKET ? "socket"
-			     : event->op == PYI_NET_BIND ? "bind"
-							 : "connect");
-	format_address(event, target, sizeof(target));
-	denial.target = target;
-	claim = find_claim(input, proto == PYI_NET_UDP ? target + strlen("udp://") : target, true);
-	denial.at = place_of(event, claim, at, sizeof(at));
-	if (event->op != PYI_BPF_SOCKET)
-		(void)pyi_policy_decide_net(policy, (enum pyi_net_op)event->op, proto, NULL,
-					    event->addr, event->port, &rule);
-	if (event->contract) {
-		pyi_outcome_name_contract(policy, event->contract, rule_text, sizeof(rule_text), &from);
-		denial.file = from ? format_origin(from, origin, sizeof(origin)) : NULL;
-	} else if (rule) {
-		snprintf(rule_text, sizeof(rule_text), "net: %s %s",
-			 rule->verdict == PYI_WARN ? "warn" : "deny", rule->text);
-		denial.file = format_origin(&rule->from, origin, sizeof(origin));
-	} else {
-		snprintf(rule_text, sizeof(rule_text), "net: default");
-	}
-	denial.rule = rule_text;
-	(void)pyi_result_add_denial(result, &denial);
+	for (size_t i = n_eras; i-- > 0;)
+		if (era == PYI_ABI_ERA(eras[i].generation))
+			return eras[i].policy;
+	return era == PYI_ABI_ERA(1) ? first : NULL;
 }
 
 static void add_event(const struct pyi_outcome_input *input, const struct pyi_bpf_event *event,
 		      struct pyi_result *result)
 {
-	if (event->op == PYI_BPF_PATH)
-		add_path_denial(input, event, result);
-	else if (event->op == PYI_BPF_KERNEL)
-		pyi_outcome_add_surface(event, result);
-	else if (event->op == PYI_BPF_DEVICE)
-		pyi_outcome_add_device(event, result);
-	else
-		add_net_denial(input, event, result);
+	const struct pyi_report_msg *claim = NULL;
+	struct pyi_told told;
+	const char *target;
+	char at[1200];
+
+	pyi_outcome_tell(policy_of(input, event), event, &told);
+	target = told.denial.target;
+	if (!told.denial.at && event->op == PYI_BPF_PATH)
+		claim = find_claim(input, target, false);
+	else if (!told.denial.at && pyi_denial_is_network(told.denial.op))
+		claim = find_claim(input, target + (strncmp(target, "udp://", 6) == 0 ? 6 : 0), true);
+	if (claim) {
+		snprintf(at, sizeof(at), "%s:%u", claim->file, claim->line);
+		told.denial.at = at;
+	}
+	if (event->time_us > input->start_us)
+		told.denial.at_us = event->time_us - input->start_us;
+	(void)pyi_result_add_denial(result, &told.denial);
 }
 
 void pyi_outcome_decide(const struct pyi_outcome_input *input, struct pyi_result *result)
@@ -533,7 +451,7 @@ static void explain_uncaught(const struct pyi_outcome_input *input)
 	} else if (event) {
 		if (event->contract)
 			return; /* pyi_outcome_explain_contracts has said it */
-		format_address(event, target, sizeof(target));
+		pyi_outcome_format_address(event, target, sizeof(target));
 		pyi_log_note("'%s' is not granted: --allow-net %s%s", target,
 			     event->op == PYI_NET_BIND ? "bind:" : "", target);
 	} else if ((msg->flags & PYI_REPORT_ADDRESS) && !input->plan->n_net) {
@@ -544,16 +462,25 @@ static void explain_uncaught(const struct pyi_outcome_input *input)
 /* With -v: each denial, with its rule. */
 static void explain_denials(const struct pyi_result *result)
 {
+	char thread[64];
 	uint32_t i;
 
 	for (i = 0; i < result->n_denials; i++) {
 		const struct pyi_denial *denial = &result->denials[i];
 
-		pyi_log_verbose("%s %s '%s' by %s%s%s%s%s%s",
+		if (denial->thread && denial->thread != denial->pid)
+			snprintf(thread, sizeof(thread), " in thread %d of %d", denial->thread,
+				 denial->pid);
+		else if (denial->pid)
+			snprintf(thread, sizeof(thread), " in process %d", denial->pid);
+		else
+			thread[0] = '\0';
+		pyi_log_verbose("%s %s '%s' by %s%s%s%s%s%s%s",
 				denial->is_warning ? "warned:" : "denied:", denial->op,
-				denial->target, denial->rule, denial->file ? " (" : "",
-				denial->file ? denial->file : "", denial->file ? ")" : "",
-				denial->at ? " at " : "", denial->at ? denial->at : "");
+				denial->target, denial->rule ? denial->rule : "a policy that is gone",
+				denial->file ? " (" : "", denial->file ? denial->file : "",
+				denial->file ? ")" : "", denial->at ? " at " : "",
+				denial->at ? denial->at : "", thread);
 	}
 	if (result->denials_total > result->n_denials)
 		pyi_log_verbose("%llu more denials",

@@ -5,11 +5,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct pyi_bpf_contracts;
 struct pyi_bpf_event;
 struct pyi_cgroup_usage;
 struct pyi_plan;
+struct pyi_policy;
 struct pyi_run_era;
 struct pyi_result;
 struct pyi_watch;
@@ -27,7 +29,13 @@ struct pyi_outcome_input {
 	const struct pyi_bpf_contracts *contracts; /* NULL: the policy has none */
 	const struct pyi_run_era *eras; /* the policies of reloads; before the first that of the plan */
 	size_t n_eras;
+	uint64_t start_us; /* of the run, CLOCK_MONOTONIC */
 };
+
+/* The policy of this era: of a reload, or the first; NULL where it is not known. */
+const struct pyi_policy *pyi_outcome_find_policy(const struct pyi_policy *first,
+						 const struct pyi_run_era *eras, size_t n_eras,
+						 uint16_t era);
 
 /* Fills reason, exit_code, signal, denials and figures of an initialised result. */
 void pyi_outcome_decide(const struct pyi_outcome_input *input, struct pyi_result *result);

@@ -17,7 +17,7 @@ static const char rule_prefix[] = "contract: ";
 void pyi_outcome_name_contract(const struct pyi_policy *policy, unsigned int contract, char *buf,
 			       size_t size, const struct pyi_origin **ret_from)
 {
-	const struct pyi_contract_set *set = policy->contracts;
+	const struct pyi_contract_set *set = policy ? policy->contracts : NULL;
 
 	*ret_from = NULL;
 	if (!set || !contract || contract > set->n) {
@@ -63,7 +63,8 @@ void pyi_outcome_explain_contracts(const struct pyi_outcome_input *input, const 
 	if (!input->contracts || !input->contracts->broken)
 		return;
 	for (uint32_t i = 0; i < result->n_denials && !denial; i++)
-		if (strncmp(result->denials[i].rule, rule_prefix, strlen(rule_prefix)) == 0)
+		if (result->denials[i].rule &&
+		    strncmp(result->denials[i].rule, rule_prefix, strlen(rule_prefix)) == 0)
 			denial = &result->denials[i];
 	if (input->contracts->broken > 1)
 		snprintf(more, sizeof(more), ", the first of %llu times",

@@ -133,6 +133,7 @@ void pyi_step_outcome(struct pyi_run *run)
 		.contracts = run->has_contracts ? &run->contracts : NULL,
 		.eras = run->eras,
 		.n_eras = run->n_eras,
+		.start_us = run->start_us,
 	};
 
 	pyi_outcome_decide(&input, &run->result);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "pyi_abi.h"
 #include "super/steps.h"
 
 /* Has anything been denied by that policy? Events that nobody keeps need none. */
@@ -17,7 +18,7 @@ static bool has_events(struct pyi_run *run, const struct pyi_run_era *era)
 		(void)pyi_bpf_events(run->bpf, pyi_cgroup_id(run->cgroup), run->events,
 				     PYI_RUN_EVENTS_MAX, &n, &total, &unused);
 	for (size_t i = 0; i < n; i++)
-		if (run->events[i].era == PYI_BPF_ERA(era->generation))
+		if (run->events[i].era == PYI_ABI_ERA(era->generation))
 			return true;
 	return false;
 }

@@ -77,7 +77,7 @@ workers = [threading.Thread(target=many, args=(100 + i,)) for i in range(30)]
 for w in workers: w.start()
 for w in workers: w.join()
 def before():
-    socket.socket().bind(("127.0.0.1", 1))  # mark bind
+    socket.socket().bind(("127.0.0.1", 200))  # mark 200
 try:
     before()
 except PermissionError:
@@ -107,7 +107,13 @@ behave() {
 		[ "$(at "127.0.0.1:$port")" = "job.py:$(line "mark 100" job.py)" ] || wrong=$((wrong + 1))
 	done
 	is $wrong 0 "30 threads at once, each at its line"
-	is "$(tr '{' '\n' <r.json | grep '"op":"bind"' | grep -o '[^/]*:[0-9]*"}')" "job.py:$(line "mark bind" job.py)\"}" "bind"
+	there 200 "bind"
+	is "$(member r.json denials.0.pid)" "$(member r.json denials.0.thread)" "the main thread is the process itself"
+	like "$(member r.json denials.0.pid)" '^[1-9][0-9]*$' "whose id is the host's"
+	like "$(member r.json denials.0.at_ms)" '^[0-9]+[.][0-9]{3}$' "when it was"
+	lacks "$(tr '{' '\n' <r.json | grep '127.0.0.1:3"')" "\"thread\":$(member r.json denials.0.pid)," "another thread has another id"
+	is "$(tr '{' '\n' <r.json | grep '127.0.0.1:1[0-2][0-9]"' | grep -o '"thread":[0-9]*' | sort -u | wc -l)" 30 "each of the 30 its own"
+	contains "$(tr '{' '\n' <r.json | grep '127.0.0.1:3"')" "\"pid\":$(member r.json denials.0.pid)," "in the same process"
 }
 diag "from an image, or as it comes"
 behave

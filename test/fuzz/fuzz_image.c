@@ -66,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct pyi_image_header *header = (struct pyi_image_header *)file;
 	struct pyi_image_info info;
-	struct pyi_err err = {0};
+	struct pyi_err err = { 0 };
 	uint64_t file_size;
 	int fd;
 

@@ -19,7 +19,7 @@ static void test_whole_record(void **state)
 	struct pyi_result result;
 	char rule[] = "fs: deny /srv/data/private", file[] = "policy.yml:7", op[] = "open";
 	char target[] = "/srv/data/private/x", at[] = "job.py:12";
-	struct pyi_denial denial = { rule, file, op, target, EPERM, at, false, true };
+	struct pyi_denial denial = { rule, file, op, target, EPERM, at, 12345, 7, 8, false, true };
 
 	pyi_result_init(&result);
 	result.reason = PYI_REASON_SIGNAL;
@@ -54,7 +54,7 @@ static void test_whole_record(void **state)
 		"\"events\":[{\"at_ms\":0.009,\"kind\":\"PIDS_MAX\",\"refused\":1,\"limit\":8}],"
 		"\"denials\":[{\"rule\":\"fs: deny /srv/data/private\",\"file\":\"policy.yml:7\","
 		"\"op\":\"open\",\"path\":\"/srv/data/private/x\",\"errno\":\"EPERM\",\"at\":\"job.py:12\","
-		"\"claim\":true}],\"denials_total\":1,\"layers\":{\"namespaces\":{\"state\":\"unused\"},"
+		"\"pid\":7,\"thread\":8,\"at_ms\":12.345,\"claim\":true}],\"denials_total\":1,\"layers\":{\"namespaces\":{\"state\":\"unused\"},"
 		"\"idmap\":{\"state\":\"unused\"},\"cgroup\":{\"state\":\"off\"},"
 		"\"bpf-lsm\":{\"state\":\"unused\"},\"bpf-cgroup\":{\"state\":\"unused\"},"
 		"\"bpf-perf\":{\"state\":\"unused\"},\"landlock\":{\"state\":\"on\",\"why\":\"ABI 7\"},"
@@ -98,7 +98,8 @@ static void test_hostile_strings(void **state)
 	assert_null(strchr(pyi_buf_str(&out), '\xff'));
 	assert_ptr_equal(strchr(pyi_buf_str(&out), '\n'), pyi_buf_str(&out) + out.len - 1);
 	assert_non_null(strstr(pyi_buf_str(&out), "\"rule\":\"\\\"quoted\\\\\",\"file\":null"));
-	assert_non_null(strstr(pyi_buf_str(&out), "\"errno\":99999,\"at\":null}"));
+	assert_non_null(strstr(pyi_buf_str(&out), "\"errno\":99999,\"at\":null,\"pid\":null,"
+						  "\"thread\":null,\"at_ms\":null}"));
 	pyi_result_release(&result);
 }
 
@@ -117,7 +118,8 @@ static void test_network_denial(void **state)
 	assert_int_equal(result.warnings_total, 1);
 	pyi_result_print_json(&result, &out);
 	assert_non_null(strstr(pyi_buf_str(&out), "\"op\":\"connect\",\"address\":\"[::1]:80\","
-						  "\"errno\":\"EPERM\",\"at\":null,\"warning\":true}"));
+						  "\"errno\":\"EPERM\",\"at\":null,\"pid\":null,\"thread\":null,"
+						  "\"at_ms\":null,\"warning\":true}"));
 	pyi_result_release(&result);
 }
 
