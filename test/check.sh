@@ -45,10 +45,10 @@ chmod -R a+rX "$work/bin" "$work/src"
 [ -z "$is_root" ] || chown $user "$work/tap-user"
 # The same CPython outside, for comparison.
 export PYI_CPYTHON="${PYI_CPYTHON:-$("$top/vendor/cpython.sh" "${RUNTIME:-3.13t}" 2>/dev/null)}"
-# Prometheus's own judge of metrics, where it can be had.
+# Prometheus's own judge of metrics and its servers, where they can be had.
 if [ -n "$is_root" ]; then
-	PYI_PROMTOOL=$("$top/vendor/promtool.sh" 2>/dev/null)
-	export PYI_PROMTOOL
+	PYI_PROMETHEUS=$("$top/vendor/prometheus.sh" 2>/dev/null)
+	export PYI_PROMETHEUS
 fi
 export PYISOLATE="$work/bin/pyisolate" PYI_HELPERS="$work/bin/helper" PYI_TAP_ROOT="$work"
 

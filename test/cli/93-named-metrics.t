@@ -6,7 +6,8 @@
 . "$TESTS/cli/named.sh"
 private_state
 named ""
-promtool=${PYI_PROMTOOL:-$(command -v promtool)}
+promtool=${PYI_PROMETHEUS:+$PYI_PROMETHEUS/promtool}
+: "${promtool:=$(command -v promtool)}"
 
 valid() {	# NAME
 	if [ -x "$promtool" ]; then
