@@ -51,10 +51,13 @@ struct path {
 struct mnt_namespace;
 
 struct vfsmount {
+	struct dentry *mnt_root;
 	int mnt_flags;
 };
 
 struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
 	struct mnt_namespace *mnt_ns;
 };
@@ -64,10 +67,26 @@ struct file {
 	unsigned int f_flags;
 	struct path f_path;
 	struct inode *f_inode;
+	void *private_data;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct fs_struct {
+	struct path root;
+	struct path pwd;
 };
 
 struct linux_binprm {
 	struct file *file;
+	const char *filename;
 };
 
 struct vm_area_struct {
@@ -88,8 +107,31 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct upid {
+	int nr;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[];
+};
+
 struct task_struct {
+	struct task_struct *group_leader;
+	struct pid *thread_pid;
+	struct fs_struct *fs;
+	struct files_struct *files;
 	struct css_set *cgroups;
+};
+
+struct pt_regs {
+	unsigned long r10;
+	unsigned long r9;
+	unsigned long r8;
+	unsigned long dx;
+	unsigned long si;
+	unsigned long di;
+	unsigned long orig_ax;
 };
 
 struct in6_addr {
@@ -99,6 +141,8 @@ struct in6_addr {
 struct sock_common {
 	unsigned short skc_family;
 	__u16 skc_num;
+	__u32 skc_rcv_saddr;
+	struct in6_addr skc_v6_rcv_saddr;
 };
 
 struct sock {

@@ -7,8 +7,10 @@
 void pyi_asked_clear(struct pyi_asked *asked)
 {
 	free(asked->path);
+	free(asked->real);
 	free(asked->at_file);
 	asked->path = NULL;
+	asked->real = NULL;
 	asked->at_file = NULL;
 }
 

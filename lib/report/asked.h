@@ -32,6 +32,7 @@ struct pyi_asked {
 	int32_t tid;
 	int error; /* 0: it succeeded; else a positive errno */
 	char *path; /* owned; of files and programs, and of AF_UNIX ("@name": abstract); NULL: none, or unreadable */
+	char *real; /* owned; where a successful open or exec led to; NULL: to path itself, or unknown */
 	uint16_t family; /* AF_INET, AF_INET6, AF_UNIX, ... of the kinds from CONNECT on; 0: no address, or unknown */
 	uint16_t type;	  /* SOCK_STREAM, ... of the kinds from CONNECT on; 0: unknown */
 	uint8_t addr[16]; /* of AF_INET and AF_INET6; IPv4 as ::ffff:a.b.c.d */

@@ -23,6 +23,9 @@
 #include "cgroup.skel.h"
 #include "lsm.skel.h"
 #include "perf.skel.h"
+#include "trace_abi.h"
+
+#include "trace.skel.h" /* its table is of what is above */
 
 enum { LOG_BYTES = 1 << 18, BPF_LOG_STATS = 4 };
 
@@ -163,6 +166,27 @@ static void perf_programs(void **state)
 		free(logs[i]);
 }
 
+static void trace_programs(void **state)
+{
+	struct trace *skel;
+	char *logs[64] = { 0 };
+	int ret;
+
+	if (geteuid() != 0)
+		skip();
+	libbpf_set_print(silent);
+	skel = trace__open();
+	assert_non_null(skel);
+	ret = load(skel->obj, logs);
+	if (ret == -EPERM)
+		skip();
+	assert_int_equal(ret, 0);
+	assert_int_equal(check_all("trace", skel->obj, logs), 0);
+	trace__destroy(skel);
+	for (size_t i = 0; i < 64; i++)
+		free(logs[i]);
+}
+
 static void lsm_programs(void **state)
 {
 	struct lsm *skel;
@@ -197,6 +221,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cgroup_programs),
 		cmocka_unit_test(perf_programs),
+		cmocka_unit_test(trace_programs),
 		cmocka_unit_test(lsm_programs),
 	};
 	int ret;
