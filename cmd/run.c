@@ -11,13 +11,17 @@
 #include "report/result.h"
 #include "super/run.h"
 
-enum { RUN_TIMINGS = PYI_RUN_N_IDS, RUN_PROFILE };
+enum { RUN_TIMINGS = PYI_RUN_N_IDS, RUN_PROFILE, RUN_TRACE, RUN_TRACE_OUTPUT };
 
 static const struct pyi_option run_options[] = {
 	PYI_RUN_OPTIONS,
 	PYI_RUN_OPTION("timings", 0, NULL, RUN_TIMINGS, "say on stderr where the time went"),
 	PYI_RUN_OPTION("profile", 0, NULL, RUN_PROFILE,
 		       "print CPU and memory over time on stderr at the end"),
+	PYI_RUN_OPTION("trace", 0, NULL, RUN_TRACE,
+		       "as root: print on stderr which files, programs and addresses the guest asks for, and the rule for each"),
+	PYI_RUN_OPTION("trace-output", 'o', "FILE", RUN_TRACE_OUTPUT,
+		       "the same, written to FILE; with --json an object a line"),
 	{ 0 },
 };
 
@@ -26,11 +30,21 @@ static int own_option(const struct pyi_option *option, const char *value, void *
 {
 	struct pyi_run_options *options = arg;
 
-	if (option->id == RUN_PROFILE)
+	switch (option->id) {
+	case RUN_PROFILE:
 		options->profile = true;
-	else
+		return 0;
+	case RUN_TRACE_OUTPUT:
+		options->trace_path = value;
+		options->trace = true;
+		return 0;
+	case RUN_TRACE:
+		options->trace = true;
+		return 0;
+	default:
 		pyi_timing_start();
-	return 0;
+		return 0;
+	}
 }
 
 static int run_command(int argc, char **argv)

@@ -191,7 +191,9 @@ int pyi_run_options_parse(const char *command, const struct pyi_option *table, i
 	}
 	if (ret < 0)
 		return pyi_usage_error(command, "%s", parser.error);
-	if (options->json && !options->dry_run)
-		return pyi_usage_error(command, "--json goes with --dry-run");
+	options->trace_json = options->json && options->trace_path;
+	if (options->json && !options->dry_run && !options->trace_json)
+		return pyi_usage_error(command, "--json goes with --dry-run%s",
+				       strcmp(command, "run") == 0 ? " or --trace-output" : "");
 	return find_target(command, &parser, options);
 }

@@ -76,6 +76,23 @@ void pyi_buf_printf(struct pyi_buf *buf, const char *fmt, ...)
 	buf->len += (size_t)n;
 }
 
+void pyi_buf_printable(struct pyi_buf *buf, const char *s)
+{
+	for (size_t i = 0; s[i]; i++) {
+		unsigned char c = (unsigned char)s[i];
+		unsigned char next = (unsigned char)s[i + 1];
+
+		if (c < 0x20 || c == 0x7f) {
+			pyi_buf_printf(buf, "\\x%02x", c);
+		} else if (c == 0xc2 && next >= 0x80 && next < 0xa0) {
+			pyi_buf_printf(buf, "\\u%04x", next);
+			i++;
+		} else {
+			pyi_buf_putc(buf, (char)c);
+		}
+	}
+}
+
 char *pyi_buf_take(struct pyi_buf *buf)
 {
 	char *data;

@@ -25,6 +25,12 @@ void pyi_buf_puts(struct pyi_buf *buf, const char *s);
 void pyi_buf_putc(struct pyi_buf *buf, char c);
 void pyi_buf_printf(struct pyi_buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * A string for a terminal: control characters as \xNN. Bytes from 0x80 on pass (UTF-8 names), except the C1 controls in
+ * their UTF-8 form, which some terminals obey.
+ */
+void pyi_buf_printable(struct pyi_buf *buf, const char *s);
+
 /* Hand over the bytes (the caller frees them); NULL when an allocation failed. Never NULL for an empty buffer. */
 char *pyi_buf_take(struct pyi_buf *buf);
 

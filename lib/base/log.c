@@ -22,32 +22,16 @@ enum pyi_log_level pyi_log_get_level(void)
 	return level;
 }
 
-/*
- * One write per line, so that lines of several processes do not mix. Bytes from 0x80 on pass (UTF-8 names), except
- * the C1 controls in their UTF-8 form, which some terminals obey.
- */
+/* One write per line, so that lines of several processes do not mix. */
 static void print_line(const char *fmt, va_list ap)
 {
 	_cleanup_buf struct pyi_buf line = PYI_BUF_INIT;
 	char text[4096];
-	size_t i;
 
 	if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
 		return;
 	pyi_buf_puts(&line, "pyisolate: ");
-	for (i = 0; text[i]; i++) {
-		unsigned char c = (unsigned char)text[i];
-		unsigned char next = (unsigned char)text[i + 1];
-
-		if (c < 0x20 || c == 0x7f) {
-			pyi_buf_printf(&line, "\\x%02x", c);
-		} else if (c == 0xc2 && next >= 0x80 && next < 0xa0) {
-			pyi_buf_printf(&line, "\\u%04x", next);
-			i++;
-		} else {
-			pyi_buf_putc(&line, (char)c);
-		}
-	}
+	pyi_buf_printable(&line, text);
 	pyi_buf_putc(&line, '\n');
 	if (!line.failed)
 		(void)pyi_write_all(STDERR_FILENO, line.data, line.len);

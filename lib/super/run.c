@@ -48,6 +48,7 @@ static void run_release(struct pyi_run *run)
 		pyi_resolve_undo(&run->grants);
 	release_guest(run);
 	pyi_asked_release(&run->asked);
+	pyi_close_fd(&run->trace_fd);
 	pyi_close_fd(&run->image_fd);
 	pyi_source_release(&run->source);
 	pyi_step_release_reloads(run);
@@ -177,6 +178,7 @@ int pyi_run(const struct pyi_run_options *options)
 	run->options = options;
 	run->start_us = pyi_now_us();
 	run->image_fd = -1;
+	run->trace_fd = -1;
 	run->watch = fresh_watch;
 	run->sandbox = PYI_SANDBOX_INIT;
 	pyi_result_init(&run->result);

@@ -80,6 +80,9 @@ struct pyi_run_options {
 	int result_fd;			   /* --result-fd, -1 */
 	const struct pyi_run_hooks *hooks; /* NULL: none */
 	bool profile;			   /* CPU and memory over time, at the end */
+	bool trace;			   /* print what the guest asks of the kernel; root */
+	const char *trace_path;		   /* to this file in place of stderr; NULL: stderr */
+	bool trace_json;
 	bool keep_asked; /* the run is traced, pyi_run.asked has the records at its end; root */
 	bool dry_run;
 	bool json;				    /* with --dry-run */

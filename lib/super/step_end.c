@@ -54,6 +54,17 @@ static int on_ready(void *arg, struct pyi_err *err)
 	return ret;
 }
 
+static int end_trace(struct pyi_run *run, struct pyi_err *err)
+{
+	int ret = run->tracer ? pyi_tracer_end(run->tracer, run->watch.signal_fd, err) : 0;
+
+	/* Of a guest that died of its image there is nothing yet. */
+	pyi_asked_release(&run->asked);
+	if (run->tracer)
+		pyi_tracer_take(run->tracer, &run->asked);
+	return ret;
+}
+
 int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 {
 	const struct pyi_report_msg *failure = &run->watch.setup_error;
@@ -63,6 +74,7 @@ int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 	run->watch.sandbox = &run->sandbox;
 	run->watch.cgroup = run->cgroup;
 	run->watch.observer = run->observer;
+	run->watch.tracer = run->tracer;
 	run->watch.hooks = run->options->hooks;
 	run->watch.on_ready = run->options->hooks ? on_ready : NULL;
 	run->watch.ready_arg = run;
@@ -74,11 +86,9 @@ int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 		pyi_logfile_end_line(run->options->hooks->log);
 	if (ret)
 		return ret;
-	if (run->tracer) {
-		pyi_tracer_end(run->tracer);
-		pyi_asked_release(&run->asked);
-		pyi_tracer_take(run->tracer, &run->asked);
-	}
+	ret = end_trace(run, err);
+	if (ret)
+		return ret;
 	if (run->cgroup)
 		run->has_usage = (wants_result(run) || run->options->hooks
 					  ? pyi_cgroup_usage(run->cgroup, &run->usage)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* From the options to the plan; see steps.h. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,7 +67,7 @@ int pyi_step_plan(struct pyi_run *run, struct pyi_err *err)
 		.mode = options->mode,
 		.guest = options->guest,
 		.profile = options->profile,
-		.trace = options->keep_asked,
+		.trace = options->trace || options->keep_asked,
 		.required_layers = options->required_layers,
 		.has_user = options->has_user,
 		.uid = options->uid,
@@ -86,6 +87,10 @@ int pyi_step_plan(struct pyi_run *run, struct pyi_err *err)
 	pyi_step_mark("policy");
 	pyi_probe_run(&run->facts);
 	pyi_step_mark("probe");
+	if (plan_options.trace && !run->facts.is_root)
+		return pyi_err_set(err, EPERM,
+				   "what a guest asks of the kernel is recorded by BPF programs, which only "
+				   "root may load: run it as root, or without the trace");
 	ret = pyi_resolve_paths(run->policy, is_command ? pyi_command_runtime_paths : NULL,
 				run->facts.is_root, &run->grants, err);
 	if (!ret && pyi_policy_ceiling_files(run->policy)) {

@@ -26,14 +26,13 @@ static void sweep(struct pyi_run *run)
 		(void)pyi_bpf_sweep(run->bpf);
 }
 
-static void tell_layout(struct pyi_run *run)
+/* Is there one? */
+static bool get_layout(const struct pyi_run *run, struct pyi_abi_python *ret_layout)
 {
-	struct pyi_abi_python layout;
-
 	if (!run->options->python_layout || run->options->guest != PYI_GUEST_PYTHON)
-		return;
-	run->options->python_layout(&layout);
-	pyi_bpf_set_python(run->bpf, &layout);
+		return false;
+	run->options->python_layout(ret_layout);
+	return true;
 }
 
 static int make_observer(struct pyi_run *run, struct pyi_err *err)
@@ -49,38 +48,63 @@ static int make_observer(struct pyi_run *run, struct pyi_err *err)
 	return pyi_observer_new(&setup, &run->observer, err);
 }
 
+/* A second start of the guest, without its image, goes on in the same file. */
+static int open_trace_file(struct pyi_run *run, struct pyi_err *err)
+{
+	const char *path = run->options->trace_path;
+
+	if (!path || run->trace_fd >= 0)
+		return 0;
+	run->trace_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
+	return run->trace_fd < 0 ? pyi_err_sys(err, errno, "cannot write the trace to '%s'", path) : 0;
+}
+
 /* Where it cannot be traced there is no run: an empty trace would say that nothing was asked. */
 static int make_tracer(struct pyi_run *run, struct pyi_err *err)
 {
+	const struct pyi_run_options *options = run->options;
 	struct pyi_tracer_setup setup = {
+		.plan = run->plan,
 		.cgroup = run->cgroup,
-		.guest = run->options->guest,
 		.run_start_us = run->start_us,
-		.keep = run->options->keep_asked,
+		.keep = options->keep_asked,
+		.print = options->trace,
+		.json = options->trace_json,
+		.path = options->trace_path,
 	};
+	struct pyi_abi_python layout;
+	int ret;
 
-	if (!setup.keep)
+	if (!setup.keep && !setup.print)
 		return 0;
-	if (!run->facts.is_root)
-		return pyi_err_set(err, EPERM, "only root can trace a sandbox: it needs BPF programs");
+	if (get_layout(run, &layout))
+		setup.python = &layout;
 	if (!run->cgroup || !pyi_cgroup_id(run->cgroup))
 		return pyi_err_set(err, EOPNOTSUPP,
 				   "a sandbox is traced by its cgroup, and this host has no v2 hierarchy: "
 				   "see 'pyisolate doctor'");
-	return pyi_tracer_new(&setup, &run->tracer, err);
+	ret = open_trace_file(run, err);
+	if (ret < 0)
+		return ret;
+	setup.out_fd = run->trace_fd >= 0 ? run->trace_fd : STDERR_FILENO;
+	ret = pyi_tracer_new(&setup, &run->tracer, err);
+	pyi_step_mark("trace");
+	return ret;
 }
 
 /* The cgroup, and the BPF rows that are keyed by it: there before the first process of the sandbox is. */
 int pyi_step_groups(struct pyi_run *run, struct pyi_err *err)
 {
 	bool can_reload = run->options->hooks && run->options->hooks->can_reload;
+	struct pyi_abi_python layout;
 	int ret;
 
 	if (run->plan->use_bpf_cgroup) {
 		ret = pyi_bpf_open(&run->facts, &run->bpf, err);
 		if (ret)
 			return ret;
-		tell_layout(run);
+		if (get_layout(run, &layout))
+			pyi_bpf_set_python(run->bpf, &layout);
 		pyi_step_mark("bpf open");
 	}
 	if (!run->plan->use_cgroup)

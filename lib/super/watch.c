@@ -41,6 +41,7 @@
 #include "super/observer.h"
 #include "super/reload.h"
 #include "super/run.h"
+#include "super/tracer.h"
 
 enum {
 	CPU_LOOK_MIN_US = 1000,
@@ -57,6 +58,8 @@ enum slot {
 	SLOT_SIGNAL,
 	SLOT_TIMER,
 	SLOT_ALARM,
+	SLOT_RING,
+	SLOT_TRACE,
 	SLOT_OUT,
 	SLOT_ERR,
 	N_SLOTS
@@ -138,6 +141,8 @@ static void set_timer(struct loop *loop)
 	due = pyi_min_deadline(due, pyi_min_deadline(loop->reload_look_us, loop->retire_us));
 	if (loop->watch->observer)
 		due = pyi_min_deadline(due, pyi_observer_due_us(loop->watch->observer));
+	if (loop->watch->tracer)
+		due = pyi_min_deadline(due, pyi_tracer_due_us(loop->watch->tracer));
 	when.it_value.tv_sec = (time_t)(due / 1000000);
 	when.it_value.tv_nsec = (long)(due % 1000000) * 1000;
 	timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
@@ -234,6 +239,8 @@ static void on_timer(struct loop *loop)
 		look_at_cpu(loop, now);
 	if (loop->watch->observer && !pyi_observer_look(loop->watch->observer, now, &reason))
 		kill_for(loop->watch, reason);
+	if (loop->watch->tracer && now >= pyi_tracer_due_us(loop->watch->tracer))
+		pyi_tracer_look(loop->watch->tracer, now);
 	set_timer(loop);
 }
 
@@ -452,6 +459,10 @@ static void fill_slots(struct loop *loop, struct pollfd *slots, bool status_open
 	slots[SLOT_TIMER] = (struct pollfd){ loop->timer_fd, POLLIN, 0 };
 	slots[SLOT_ALARM] = (struct pollfd){ watch->observer ? pyi_observer_fd(watch->observer) : -1,
 					     POLLIN, 0 };
+	slots[SLOT_RING] = (struct pollfd){ watch->tracer ? pyi_tracer_ring_fd(watch->tracer) : -1,
+					    POLLIN, 0 };
+	slots[SLOT_TRACE] = (struct pollfd){ watch->tracer ? pyi_tracer_out_fd(watch->tracer) : -1,
+					     POLLOUT, 0 };
 	for (which = 0; which < 2; which++) {
 		struct pollfd *slot = &slots[SLOT_OUT + which];
 
@@ -483,6 +494,12 @@ static int watch_loop(struct loop *loop, struct pyi_err *err)
 			on_timer(loop);
 		if (slots[SLOT_ALARM].revents)
 			pyi_observer_alarm(watch->observer, pyi_now_us());
+		if (slots[SLOT_RING].revents) {
+			pyi_tracer_look(watch->tracer, pyi_now_us());
+			set_timer(loop);
+		}
+		if (slots[SLOT_TRACE].revents)
+			pyi_tracer_write(watch->tracer);
 		if (slots[SLOT_SIGNAL].revents)
 			on_signal(loop);
 		if (slots[SLOT_REPORT].revents && !on_report(watch))

@@ -20,6 +20,7 @@ struct pyi_err;
 struct pyi_observer;
 struct pyi_run_hooks;
 struct pyi_sandbox;
+struct pyi_tracer;
 
 /*
  * How a supervisor is asked to end its sandbox: SIGTERM queued with this in the upper half of its value, and in the
@@ -44,6 +45,7 @@ struct pyi_watch {
 	struct pyi_sandbox *sandbox;
 	struct pyi_cgroup *cgroup;     /* NULL without */
 	struct pyi_observer *observer; /* NULL without a cgroup */
+	struct pyi_tracer *tracer;     /* NULL: not asked for */
 	int signal_fd;		       /* the signals to forward, blocked in this process */
 	int report_fd;		       /* -1 for a command; read end, non-blocking */
 	int out_fds[2]; /* read ends of the guest's stdout and stderr; -1 where it writes itself */
