@@ -35,6 +35,28 @@ struct {
 	__type(value, __u8);
 } told SEC(".maps");
 
+/* What this CPU's event had counted at its last tick. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} counted SEC(".maps");
+
+/* Time that went by since the last tick here. A tick that comes late, on a busy host, stands for all that were due. */
+static __u64 since_last_tick(struct bpf_perf_event_data *ctx)
+{
+	struct bpf_perf_event_value now;
+	__u32 zero = 0;
+	__u64 *last = bpf_map_lookup_elem(&counted, &zero), used;
+
+	if (!last || bpf_perf_prog_read_value(ctx, &now, sizeof(now)) < 0)
+		return ctx->sample_period;
+	used = now.counter - *last;
+	*last = now.counter;
+	return used;
+}
+
 SEC("perf_event")
 int on_tick(struct bpf_perf_event_data *ctx)
 {
@@ -45,7 +67,8 @@ int on_tick(struct bpf_perf_event_data *ctx)
 
 	if (!row)
 		return 0;
-	used = __sync_fetch_and_add(&row->used_ns, ctx->sample_period) + ctx->sample_period;
+	used = since_last_tick(ctx);
+	used += __sync_fetch_and_add(&row->used_ns, used);
 	if (used >= row->kill_ns)
 		bpf_send_signal(SIGKILL);
 	else if (used >= row->quota_ns && bpf_map_update_elem(&told, &process, &one, BPF_NOEXIST) == 0 &&

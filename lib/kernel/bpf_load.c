@@ -337,17 +337,32 @@ bool pyi_bpf_pins_are_in_making(uint64_t parent_cgroup)
 	return found;
 }
 
+/* Is this still the directory of that name? Who unloads removes it while others wait for its lock. */
+static bool is_in_place(int fd, const char *path)
+{
+	struct stat held, named;
+
+	return fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_ino == named.st_ino &&
+	       held.st_dev == named.st_dev;
+}
+
 int pyi_bpf_pins_lock(int *ret_fd, struct pyi_err *err)
 {
-	_cleanup_fd int fd = -1;
+	for (;;) {
+		_cleanup_fd int fd = -1;
 
-	if (mkdir(PYI_PINS_TOP, 0700) < 0 && errno != EEXIST)
-		return pyi_err_sys(err, errno, "cannot make '" PYI_PINS_TOP "'");
-	fd = open(PYI_PINS_TOP, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || flock(fd, LOCK_EX) < 0)
-		return pyi_err_sys(err, errno, "cannot lock '" PYI_PINS_TOP "'");
-	*ret_fd = pyi_take_fd(&fd);
-	return 0;
+		if (mkdir(PYI_PINS_TOP, 0700) < 0 && errno != EEXIST)
+			return pyi_err_sys(err, errno, "cannot make '" PYI_PINS_TOP "'");
+		fd = open(PYI_PINS_TOP, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0 && errno == ENOENT)
+			continue;
+		if (fd < 0 || flock(fd, LOCK_EX) < 0)
+			return pyi_err_sys(err, errno, "cannot lock '" PYI_PINS_TOP "'");
+		if (is_in_place(fd, PYI_PINS_TOP)) {
+			*ret_fd = pyi_take_fd(&fd);
+			return 0;
+		}
+	}
 }
 
 static int silent(enum libbpf_print_level level, const char *format, va_list args)

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "base/fault.h"
 #include "base/lock.h"
 #include "base/proc.h"
@@ -71,16 +72,19 @@ static int make_pin(int *ret_fd)
 
 int pyi_bpf_named_open(bool create, int *ret_fd)
 {
+	_cleanup_fd int lock = -1;
+	struct pyi_err err;
 	int ret;
 
 	ret = pyi_bpf_fs_is_there() ? open_pin(ret_fd) : -ENOENT;
 	if (ret != -ENOENT || !create)
 		return ret;
 	ret = pyi_bpf_fs_mount();
+	if (ret == 0)
+		ret = pyi_bpf_pins_lock(&lock, &err); /* else who unloads takes the directory away beneath us */
 	if (ret < 0)
 		return ret;
-	if ((mkdir(PYI_PINS_TOP, 0700) < 0 && errno != EEXIST) ||
-	    (mkdir(PYI_PINS_ABI, 0700) < 0 && errno != EEXIST))
+	if (mkdir(PYI_PINS_ABI, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	return make_pin(ret_fd);
 }
