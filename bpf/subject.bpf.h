@@ -155,16 +155,16 @@ static __always_inline void fill_more(const struct pyi_abi_event *event,
 }
 
 /* One of the first; what belongs to it is there before the event itself is there to be read. */
-static __always_inline struct pyi_abi_event_more *keep(struct pyi_abi_event_key *key,
-						       struct pyi_abi_stats *s,
-						       const struct pyi_abi_event *from,
-						       const char *path)
+static __always_inline struct pyi_abi_event_more *
+keep(const struct pyi_abi_event_key *key, __u64 number, struct pyi_abi_stats *s,
+     const struct pyi_abi_event *from, const char *path)
 {
 	struct pyi_abi_event_more *more;
 	struct pyi_abi_event *to;
 	__u32 zero = 0;
 
-	if (key->index >= PYI_ABI_EVENTS)
+	/* Not key->index: older verifiers do not know what half a word on the stack is. */
+	if (number >= PYI_ABI_EVENTS)
 		return 0;
 	if (path)
 		bpf_map_update_elem(&event_paths, key, path, BPF_ANY);
@@ -176,7 +176,7 @@ static __always_inline struct pyi_abi_event_more *keep(struct pyi_abi_event_key 
 	} else {
 		more = 0;
 	}
-	to = &s->events[key->index];
+	to = &s->events[number];
 	to->proto = from->proto;
 	to->is_warning = from->is_warning;
 	to->family = from->family;
@@ -252,7 +252,7 @@ static __noinline int record(__u64 cgroup, const struct pyi_abi_event *from, con
 		__sync_fetch_and_add(&s->warnings, 1);
 	number = __sync_fetch_and_add(&s->total, 1);
 	key.index = number < PYI_ABI_EVENTS ? (__u32)number : PYI_ABI_EVENTS;
-	stream(&key, number, s, from, keep(&key, s, from, path), path);
+	stream(&key, number, s, from, keep(&key, number, s, from, path), path);
 	return 0;
 }
 
