@@ -54,7 +54,8 @@ format:
 
 PREFIX ?= /usr/local
 install: all
-	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/pyisolate
+	install -d $(DESTDIR)$(PREFIX)/bin
+	sh vendor/place.sh $(BIN) $(DESTDIR)$(PREFIX)/bin/pyisolate
 	for m in man/*.[1-8]; do install -D -m 0644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	$(BIN) help --completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/pyisolate
@@ -95,15 +96,17 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes 
 	-Wno-unused-parameter
 HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=3 -fcf-protection
 CPPFLAGS := -D_GNU_SOURCE -Ilib -Ibpf -I$(GEN) -I.
+# Text and constants where huge pages can be mapped (vendor/place.sh).
+HUGE := -Wl,-z,max-page-size=0x200000,-z,common-page-size=4096
 ifeq ($(RELEASE),)
 CC := gcc
 CFLAGS := -std=gnu17 -O2 -g -fno-pie $(WARN) $(HARDEN) -ffile-prefix-map=$(CURDIR)/=
-LDFLAGS := -static -no-pie -Wl,--build-id=sha1 -Wl,-z,relro,-z,now,-z,noexecstack
+LDFLAGS := -static -no-pie -Wl,--build-id=sha1 -Wl,-z,relro,-z,now,-z,noexecstack $(HUGE)
 else
 CC := clang-19
 CFLAGS := -std=gnu17 -O2 -g -fno-pie $(WARN) $(HARDEN) -ffile-prefix-map=$(CURDIR)/= \
 	$(CFI_FLAGS)
-LDFLAGS := -static -no-pie -fuse-ld=lld -flto -fsanitize=cfi -Wl,--build-id=sha1 -Wl,-z,relro,-z,now,-z,noexecstack
+LDFLAGS := -static -no-pie -fuse-ld=lld -flto -fsanitize=cfi -Wl,--build-id=sha1 -Wl,-z,relro,-z,now,-z,noexecstack $(HUGE)
 endif
 # The interpreter for the build itself; a fixed hash seed makes what it freezes reproducible.
 PYTHON := PYTHONHASHSEED=0 PYTHONHOME=$(CPYTHON) PYTHONPATH=$(CPYTHON)/lib $(CPYTHON)/python -S -P -B
@@ -127,7 +130,8 @@ $(BIN): $(CMD_OBJ) $(LIB_OBJ) $(GUEST_GEN_OBJ) $(CPYTHON)/libpython.a cmd/presta
 	objcopy --only-keep-debug $@.full $@.debug
 	strip -o $@.new $@.full
 	objcopy --add-gnu-debuglink=$@.debug $@.new
-	mv $@.new $@
+	sh vendor/place.sh $@.new $@
+	rm $@.new
 
 $(B)/obj/lib/guest/%.o: CPPFLAGS += -isystem $(CPYTHON)/include
 $(B)/obj/%.o: %.c | $(GEN)/version.h $(GEN)/bpf.stamp

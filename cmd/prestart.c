@@ -17,6 +17,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/before_libc.h"
+
 enum { SET_FS = 0x1002, TCB_CANARY = 0x28, TCB_GUARD = 0x30, ROBUST_LEN = 24, RSEQ_CPU_ID = 4 };
 
 #define RSEQ_NOT_REGISTERED ((uint32_t)-2)
@@ -41,72 +43,22 @@ void _dl_aux_init(Elf64_auxv_t *auxv);
 int main(int argc, char **argv, char **envp);
 void pyi_prestart(uint64_t *sp);
 
-__asm__(".text\n"
-	".globl pyi_prestart_entry\n"
-	".type pyi_prestart_entry, @function\n"
-	"pyi_prestart_entry:\n"
-	"	endbr64\n"
-	"	xor %ebp, %ebp\n"
-	"	mov %rsp, %r12\n"
-	"	mov %rdx, %r13\n"
-	"	mov %rsp, %rdi\n"
-	"	and $-16, %rsp\n"
-	"	call pyi_prestart\n"
-	"	mov %r12, %rsp\n"
-	"	mov %r13, %rdx\n"
-	"	jmp pyi_image_entry\n"
-	".size pyi_prestart_entry, . - pyi_prestart_entry\n");
-
-static long call6(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
-{
-	register uint64_t r10 __asm__("r10") = d;
-	register uint64_t r8 __asm__("r8") = e;
-	register uint64_t r9 __asm__("r9") = f;
-	long ret;
-
-	__asm__ volatile("syscall"
-			 : "=a"(ret)
-			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return ret;
-}
-
-static long call3(long nr, uint64_t a, uint64_t b, uint64_t c)
-{
-	return call6(nr, a, b, c, 0, 0, 0);
-}
-
-static bool is_same(const char *a, const char *b)
-{
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	return *a == *b;
-}
-
-static bool starts_with(const char *s, const char *prefix)
-{
-	while (*prefix && *s == *prefix) {
-		s++;
-		prefix++;
-	}
-	return !*prefix;
-}
+PYI_BARE_ENTRY("pyi_prestart_entry", "pyi_prestart", "pyi_image_entry");
 
 /* Variables that the C library or OpenSSL would have read before main(). */
 static bool is_plain_environment(char *const *envp)
 {
 	for (; *envp; envp++)
-		if (starts_with(*envp, "GLIBC_TUNABLES=") || starts_with(*envp, "MALLOC_") ||
-		    starts_with(*envp, "OPENSSL_") || starts_with(*envp, "LD_"))
+		if (pyi_bare_has_prefix(*envp, "GLIBC_TUNABLES=") ||
+		    pyi_bare_has_prefix(*envp, "MALLOC_") ||
+		    pyi_bare_has_prefix(*envp, "OPENSSL_") || pyi_bare_has_prefix(*envp, "LD_"))
 			return false;
 	return true;
 }
 
 static bool is_supervisor(int argc, char *const *argv)
 {
-	return argc >= 2 && is_same(argv[1], "run");
+	return argc >= 2 && pyi_bare_is_equal(argv[1], "run");
 }
 
 /* What is prepared shall know of no vdso: its address would be another one each time. */
@@ -141,25 +93,25 @@ _Noreturn static void mend(const struct pyi_prestart *p, uint64_t *sp, int argc,
 {
 	const uint64_t *random = (const uint64_t *)find_aux(auxv, AT_RANDOM);
 
-	call3(SYS_arch_prctl, SET_FS, p->fs, 0);
+	pyi_bare_call3(SYS_arch_prctl, SET_FS, p->fs, 0);
 	*(uint64_t *)(p->fs + TCB_CANARY) = random[0] & ~0xffULL;
 	*(uint64_t *)(p->fs + TCB_GUARD) = random[1];
-	*(int32_t *)p->tid_addr = (int32_t)call3(SYS_set_tid_address, p->tid_addr, 0, 0);
-	call3(SYS_set_robust_list, p->robust_head, ROBUST_LEN, 0);
+	*(int32_t *)p->tid_addr = (int32_t)pyi_bare_call3(SYS_set_tid_address, p->tid_addr, 0, 0);
+	pyi_bare_call3(SYS_set_robust_list, p->robust_head, ROBUST_LEN, 0);
 	if (p->rseq_addr)
 		*(uint32_t *)(p->rseq_addr + RSEQ_CPU_ID) = RSEQ_NOT_REGISTERED;
 	/* They were mangled with another guard; what they would clean up is ours alone, and ends with us. */
 	__exit_funcs->n = 0;
 	_dl_aux_init(auxv);
 	__libc_stack_end = sp;
-	__curbrk = (void *)call3(SYS_brk, 0, 0, 0);
+	__curbrk = (void *)pyi_bare_call3(SYS_brk, 0, 0, 0);
 	__libc_argc = argc;
 	__libc_argv = argv;
 	_dl_argv = argv;
 	environ = envp;
 	program_invocation_name = argv[0];
 	program_invocation_short_name = (char *)base_name(argv[0]);
-	call3(SYS_mprotect, p->relro_addr, p->relro_len, PROT_READ);
+	pyi_bare_call3(SYS_mprotect, p->relro_addr, p->relro_len, PROT_READ);
 	exit(main(argc, argv, envp)); /* as the C library's entry does */
 }
 
@@ -185,18 +137,19 @@ void pyi_prestart(uint64_t *sp)
 	while (*end)
 		end++;
 	auxv = (Elf64_auxv_t *)(end + 1);
-	if (argc && is_same(argv[0], PYI_PRESTART_ARGV0)) {
+	if (argc && pyi_bare_is_equal(argv[0], PYI_PRESTART_ARGV0)) {
 		hide_vdso(auxv);
 		return;
 	}
 	if (p->magic != PYI_PRESTART_MAGIC || !is_supervisor(argc, argv) ||
 	    !is_plain_environment(envp) || find_aux(auxv, AT_SECURE) || !find_aux(auxv, AT_RANDOM))
 		return;
-	ret = call6(SYS_mmap, p->heap_addr, p->heap_len, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE, (uint64_t)-1, 0);
+	ret = pyi_bare_call6(SYS_mmap, p->heap_addr, p->heap_len, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE,
+			     (uint64_t)-1, 0);
 	if (ret != (long)p->heap_addr) {
 		if (ret > 0) /* a kernel that took the address for a hint */
-			call3(SYS_munmap, (uint64_t)ret, p->heap_len, 0);
+			pyi_bare_call3(SYS_munmap, (uint64_t)ret, p->heap_len, 0);
 		return;
 	}
 	for (uint32_t i = 0; i < p->n_runs; i++)

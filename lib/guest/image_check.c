@@ -11,8 +11,6 @@
 #include "guest/image.h"
 #include "guest/image_format.h"
 
-extern const Elf64_Ehdr __ehdr_start;
-
 /* Asked once: each question to the processor takes microseconds under a hypervisor. */
 static const uint32_t *own_cpu(void)
 {
@@ -30,7 +28,7 @@ static int no_build_id(struct pyi_err *err)
 
 int pyi_image_key(char *ret_key, size_t size, struct pyi_err *err)
 {
-	const uint8_t *build_id = pyi_image_build_id(&__ehdr_start);
+	const uint8_t *build_id = pyi_build_id();
 	size_t n = 0;
 
 	if (!build_id)
@@ -48,7 +46,7 @@ int pyi_image_key(char *ret_key, size_t size, struct pyi_err *err)
 
 static int check_maker(const struct pyi_image_header *header, struct pyi_err *err)
 {
-	const uint8_t *build_id = pyi_image_build_id(&__ehdr_start);
+	const uint8_t *build_id = pyi_build_id();
 
 	if (!build_id)
 		return no_build_id(err);

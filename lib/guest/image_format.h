@@ -18,11 +18,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/before_libc.h"
+#include "base/build_id.h"
+
 enum {
 	PYI_IMAGE_FORMAT = 1,
 	PYI_IMAGE_PAGE = 4096,
 	PYI_IMAGE_PAGES_AT = 16384, /* bytes: the header and all ranges; the restorer reads them onto its stack */
-	PYI_IMAGE_BUILD_ID_LEN = 20,
+	PYI_IMAGE_BUILD_ID_LEN = PYI_BUILD_ID_LEN,
 	PYI_IMAGE_CPU_WORDS = 12,
 	PYI_IMAGE_SIGNALS = 4,
 };
@@ -82,10 +85,8 @@ enum pyi_image_reason {
 	PYI_IMAGE_NO_ROOM,     /* limits, or something is mapped there */
 };
 
-#define PYI_IMAGE_INLINE static inline __attribute__((always_inline))
-
 /* Against damage, not against forgers: those the file's owner and mode keep away. `len` in whole words. */
-PYI_IMAGE_INLINE uint64_t pyi_image_checksum(const void *data, size_t len)
+PYI_BARE uint64_t pyi_image_checksum(const void *data, size_t len)
 {
 	typedef uint64_t word_of_anything __attribute__((may_alias));
 	const word_of_anything *word = data;
@@ -103,7 +104,7 @@ PYI_IMAGE_INLINE uint64_t pyi_image_checksum(const void *data, size_t len)
  * APIC id (leaf 1, ebx), which tells one core from another, and the bit that says whether the system uses xsave, which
  * is the same for all.
  */
-PYI_IMAGE_INLINE void pyi_image_cpu(uint32_t *ret_words)
+PYI_BARE void pyi_image_cpu(uint32_t *ret_words)
 {
 	uint32_t a, b, c, d, high;
 
@@ -133,7 +134,7 @@ PYI_IMAGE_INLINE void pyi_image_cpu(uint32_t *ret_words)
  * Model and main features only, which is one question instead of six: the restorer asks for a file that was compared
  * in full on this machine a millisecond before (image_check.c).
  */
-PYI_IMAGE_INLINE bool pyi_image_is_cpu(const uint32_t *words)
+PYI_BARE bool pyi_image_is_cpu(const uint32_t *words)
 {
 	uint32_t a, b, c, d;
 
@@ -141,29 +142,8 @@ PYI_IMAGE_INLINE bool pyi_image_is_cpu(const uint32_t *words)
 	return words[1] == a && words[2] == c && words[3] == d;
 }
 
-/* The binary's own build-id, from the notes that are loaded with it; NULL without. PYI_IMAGE_BUILD_ID_LEN bytes. */
-PYI_IMAGE_INLINE const uint8_t *pyi_image_build_id(const Elf64_Ehdr *self)
-{
-	const Elf64_Phdr *phdr = (const void *)((const char *)self + self->e_phoff);
-
-	for (int i = 0; i < self->e_phnum; i++) {
-		const char *at = (const char *)phdr[i].p_vaddr, *end = at + phdr[i].p_memsz;
-
-		while (phdr[i].p_type == PT_NOTE && at + sizeof(Elf64_Nhdr) <= end) {
-			const Elf64_Nhdr *note = (const void *)at;
-			const char *data = at + sizeof(*note) + ((note->n_namesz + 3) & ~3u);
-
-			if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 &&
-			    note->n_descsz == PYI_IMAGE_BUILD_ID_LEN)
-				return (const uint8_t *)data;
-			at = data + ((note->n_descsz + 3) & ~3u);
-		}
-	}
-	return NULL;
-}
-
 /* The binary's writable segments, one or several that follow each other, in whole pages. */
-PYI_IMAGE_INLINE void pyi_image_own_data(const Elf64_Ehdr *self, uint64_t *ret_start, uint64_t *ret_end)
+PYI_BARE void pyi_image_own_data(const Elf64_Ehdr *self, uint64_t *ret_start, uint64_t *ret_end)
 {
 	const Elf64_Phdr *phdr = (const void *)((const char *)self + self->e_phoff);
 	const uint64_t mask = -(uint64_t)PYI_IMAGE_PAGE;
@@ -184,7 +164,7 @@ PYI_IMAGE_INLINE void pyi_image_own_data(const Elf64_Ehdr *self, uint64_t *ret_s
 }
 
 /* May these pages be mapped over? Whole, and where an image has pages; and a run lies in the file. */
-PYI_IMAGE_INLINE bool pyi_image_range_is_sane(const struct pyi_image_range *range)
+PYI_BARE bool pyi_image_range_is_sane(const struct pyi_image_range *range)
 {
 	return range->n_pages && range->addr % PYI_IMAGE_PAGE == 0 &&
 	       range->addr >= PYI_IMAGE_LOWEST && range->addr < PYI_IMAGE_HIGHEST &&
@@ -192,7 +172,7 @@ PYI_IMAGE_INLINE bool pyi_image_range_is_sane(const struct pyi_image_range *rang
 }
 
 /* All of the header and the ranges that can be checked without knowing the binary and the CPU. */
-PYI_IMAGE_INLINE bool pyi_image_is_sane(struct pyi_image_header *header, size_t size, uint64_t file_size)
+PYI_BARE bool pyi_image_is_sane(struct pyi_image_header *header, size_t size, uint64_t file_size)
 {
 	uint64_t sum = header->checksum, n = 0;
 	bool is_good;

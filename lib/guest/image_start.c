@@ -19,13 +19,20 @@
 #include <linux/mman.h>
 #include <linux/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
+#include "base/before_libc.h"
 #include "guest/image.h"
 #include "guest/image_format.h"
 #include "guest/image_state.h"
 #include "kernel/sandbox.h"
 
-enum { SIGSET_BYTES = 8, CANARY_OFFSET = 0x28, QUARTER = 4 };
+enum {
+	OWN_PROCESS = -10000, /* PIDFD_SELF of linux/pidfd.h */
+	SIGSET_BYTES = 8,
+	CANARY_OFFSET = 0x28,
+	QUARTER = 4,
+};
 
 struct pyi_image_state pyi_image_state;
 
@@ -46,66 +53,13 @@ extern Elf64_auxv_t *_dl_auxv;
 extern uint64_t _dl_hwcap, _dl_hwcap2, _dl_minsigstacksize;
 extern int __libc_argc;
 extern char **__libc_argv, **_dl_argv, **__environ;
-extern const Elf64_Ehdr __ehdr_start;
 
 void pyi_image_start(uint64_t *stack);
 
-/* The ELF entry: look at what the kernel gave, then start libc with all as it was. */
-__asm__(".pushsection .text\n"
-	".globl pyi_image_entry\n"
-	".type pyi_image_entry, @function\n"
-	"pyi_image_entry:\n"
-	"	endbr64\n"
-	"	xor %ebp, %ebp\n"
-	"	mov %rsp, %rbx\n"
-	"	mov %rdx, %r12\n"
-	"	mov %rsp, %rdi\n"
-	"	and $-16, %rsp\n"
-	"	call pyi_image_start\n"
-	"	mov %rbx, %rsp\n"
-	"	mov %r12, %rdx\n"
-	"	jmp _start\n"
-	".size pyi_image_entry, . - pyi_image_entry\n"
-	".popsection\n");
+/* Of every exec of our binary that cmd/prestart.c does not want. */
+PYI_BARE_ENTRY("pyi_image_entry", "pyi_image_start", "_start");
 
-PYI_IMAGE_INLINE long sys6(long nr, long a, long b, long c, long d, long e, long f)
-{
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	register long r9 __asm__("r9") = f;
-	long ret;
-
-	__asm__ volatile("syscall"
-			 : "=a"(ret)
-			 : "0"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return ret;
-}
-
-PYI_IMAGE_INLINE long sys3(long nr, long a, long b, long c)
-{
-	return sys6(nr, a, b, c, 0, 0, 0);
-}
-
-PYI_IMAGE_INLINE bool is_equal(const char *a, const char *b)
-{
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	return *a == *b;
-}
-
-PYI_IMAGE_INLINE bool has_prefix(const char *s, const char *prefix)
-{
-	while (*prefix && *s == *prefix) {
-		s++;
-		prefix++;
-	}
-	return !*prefix;
-}
-
-PYI_IMAGE_INLINE void parse(uint64_t *stack, struct start *ret_start)
+PYI_BARE void parse(uint64_t *stack, struct start *ret_start)
 {
 	struct start s = { .argc = (int)stack[0], .argv = (char **)(stack + 1) };
 	char **at;
@@ -144,17 +98,18 @@ PYI_IMAGE_INLINE void parse(uint64_t *stack, struct start *ret_start)
 }
 
 /* Variables that libc, its malloc, mimalloc, OpenSSL or the interpreter read when they start, and never again. */
-PYI_IMAGE_INLINE bool is_shaped_by_environment(char **envp)
+PYI_BARE bool is_shaped_by_environment(char **envp)
 {
 	for (; *envp; envp++)
-		if (has_prefix(*envp, "GLIBC_TUNABLES=") || has_prefix(*envp, "MALLOC_") ||
-		    has_prefix(*envp, "MIMALLOC_") || has_prefix(*envp, "OPENSSL_") ||
-		    has_prefix(*envp, "PYTHONHASHSEED="))
+		if (pyi_bare_has_prefix(*envp, "GLIBC_TUNABLES=") ||
+		    pyi_bare_has_prefix(*envp, "MALLOC_") || pyi_bare_has_prefix(*envp, "MIMALLOC_") ||
+		    pyi_bare_has_prefix(*envp, "OPENSSL_") ||
+		    pyi_bare_has_prefix(*envp, "PYTHONHASHSEED="))
 			return true;
 	return false;
 }
 
-PYI_IMAGE_INLINE bool is_own_data(const struct pyi_image_range *run)
+PYI_BARE bool is_own_data(const struct pyi_image_range *run)
 {
 	uint64_t start, end;
 
@@ -162,15 +117,15 @@ PYI_IMAGE_INLINE bool is_own_data(const struct pyi_image_range *run)
 	return run->addr == start && run->addr + (uint64_t)run->n_pages * PYI_IMAGE_PAGE == end;
 }
 
-PYI_IMAGE_INLINE enum pyi_image_reason check(struct pyi_image_header *header, long size)
+PYI_BARE enum pyi_image_reason check(struct pyi_image_header *header, long size)
 {
-	const uint8_t *build_id = pyi_image_build_id(&__ehdr_start);
+	const uint8_t *build_id = pyi_build_id();
 	struct stat st = { 0 };
 
-	if (size < (long)sizeof(*header) || sys3(__NR_fstat, PYI_GUEST_IMAGE_FD, (long)&st, 0) ||
-	    !S_ISREG(st.st_mode))
+	if (size < (long)sizeof(*header) ||
+	    pyi_bare_call3(__NR_fstat, PYI_GUEST_IMAGE_FD, (long)&st, 0) || !S_ISREG(st.st_mode))
 		return PYI_IMAGE_UNREADABLE;
-	if (!is_equal(header->magic, PYI_IMAGE_MAGIC) || header->format != PYI_IMAGE_FORMAT ||
+	if (!pyi_bare_is_equal(header->magic, PYI_IMAGE_MAGIC) || header->format != PYI_IMAGE_FORMAT ||
 	    !pyi_image_is_sane(header, (size_t)size, (uint64_t)st.st_size) ||
 	    !is_own_data(&header->ranges[header->n_runs - 1]))
 		return PYI_IMAGE_DAMAGED;
@@ -181,16 +136,16 @@ PYI_IMAGE_INLINE enum pyi_image_reason check(struct pyi_image_header *header, lo
 }
 
 /* 0, or not: then nothing is there. */
-PYI_IMAGE_INLINE bool map(const struct pyi_image_range *range, bool is_run, long flags)
+PYI_BARE bool map(const struct pyi_image_range *range, bool is_run, long flags)
 {
 	long prot = is_run ? PROT_READ | PROT_WRITE : range->arg;
-	long addr = sys6(__NR_mmap, (long)range->addr, (long)range->n_pages * PYI_IMAGE_PAGE, prot,
-			 flags | MAP_PRIVATE | (is_run ? 0 : MAP_ANONYMOUS | MAP_NORESERVE),
-			 is_run ? PYI_GUEST_IMAGE_FD : -1,
-			 is_run ? (long)range->arg * PYI_IMAGE_PAGE : 0);
+	long addr = pyi_bare_call6(
+		__NR_mmap, (long)range->addr, (long)range->n_pages * PYI_IMAGE_PAGE, prot,
+		flags | MAP_PRIVATE | (is_run ? 0 : MAP_ANONYMOUS | MAP_NORESERVE),
+		is_run ? PYI_GUEST_IMAGE_FD : -1, is_run ? (long)range->arg * PYI_IMAGE_PAGE : 0);
 
 	if (addr != (long)range->addr && addr >= 0) /* a kernel that does not know the flag */
-		sys3(__NR_munmap, addr, (long)range->n_pages * PYI_IMAGE_PAGE, 0);
+		pyi_bare_call3(__NR_munmap, addr, (long)range->n_pages * PYI_IMAGE_PAGE, 0);
 	return addr == (long)range->addr;
 }
 
@@ -198,11 +153,11 @@ PYI_IMAGE_INLINE bool map(const struct pyi_image_range *range, bool is_run, long
  * All of an image's memory counts against RLIMIT_DATA, used or not, where a started interpreter has only what it
  * uses. Where that would be more than a quarter of the limit the program shall have the room.
  */
-PYI_IMAGE_INLINE bool is_worth_its_memory(const struct pyi_image_header *header)
+PYI_BARE bool is_worth_its_memory(const struct pyi_image_header *header)
 {
 	uint64_t limit[2] = { UINT64_MAX, UINT64_MAX }, n_pages = 0; /* struct rlimit64 */
 
-	sys6(__NR_prlimit64, 0, RLIMIT_DATA, 0, (long)limit, 0, 0);
+	pyi_bare_call6(__NR_prlimit64, 0, RLIMIT_DATA, 0, (long)limit, 0, 0);
 	for (uint32_t i = 0; i < header->n_runs + header->n_areas; i++)
 		if (i < header->n_runs || header->ranges[i].arg)
 			n_pages += header->ranges[i].n_pages;
@@ -210,7 +165,7 @@ PYI_IMAGE_INLINE bool is_worth_its_memory(const struct pyi_image_header *header)
 }
 
 /* Everything but the binary's data, which is the last run; that one cannot fail any more: it only replaces. */
-PYI_IMAGE_INLINE bool map_all(const struct pyi_image_header *header)
+PYI_BARE bool map_all(const struct pyi_image_header *header)
 {
 	const struct pyi_image_range *ranges = header->ranges;
 	uint32_t own = header->n_runs - 1, n = header->n_runs + header->n_areas, i;
@@ -222,13 +177,13 @@ PYI_IMAGE_INLINE bool map_all(const struct pyi_image_header *header)
 		return true;
 	while (i-- > 0)
 		if (i != own)
-			sys3(__NR_munmap, (long)ranges[i].addr,
-			     (long)ranges[i].n_pages * PYI_IMAGE_PAGE, 0);
+			pyi_bare_call3(__NR_munmap, (long)ranges[i].addr,
+				       (long)ranges[i].n_pages * PYI_IMAGE_PAGE, 0);
 	return false;
 }
 
 /* The clock functions that the kernel maps into each process, at an address of its own. */
-PYI_IMAGE_INLINE void find_vdso(uint64_t vdso)
+PYI_BARE void find_vdso(uint64_t vdso)
 {
 	const Elf64_Ehdr *ehdr = (const void *)vdso;
 	const Elf64_Phdr *phdr = (const void *)(vdso + (vdso ? ehdr->e_phoff : 0));
@@ -264,32 +219,52 @@ PYI_IMAGE_INLINE void find_vdso(uint64_t vdso)
 		const char *name = strings + symbols[i].st_name;
 		void *at = (void *)(base + symbols[i].st_value);
 
-		if (is_equal(name, "__vdso_clock_gettime"))
+		if (pyi_bare_is_equal(name, "__vdso_clock_gettime"))
 			_dl_vdso_clock_gettime64 = at;
-		else if (is_equal(name, "__vdso_clock_getres"))
+		else if (pyi_bare_is_equal(name, "__vdso_clock_getres"))
 			_dl_vdso_clock_getres_time64 = at;
-		else if (is_equal(name, "__vdso_gettimeofday"))
+		else if (pyi_bare_is_equal(name, "__vdso_gettimeofday"))
 			_dl_vdso_gettimeofday = at;
-		else if (is_equal(name, "__vdso_time"))
+		else if (pyi_bare_is_equal(name, "__vdso_time"))
 			_dl_vdso_time = at;
-		else if (is_equal(name, "__vdso_getcpu"))
+		else if (pyi_bare_is_equal(name, "__vdso_getcpu"))
 			_dl_vdso_getcpu = at;
 	}
+}
+
+/*
+ * Copy the hot pages at once. In one call where the kernel takes any advice about the caller's own memory (Linux 6.15),
+ * else range by range. What it refuses is copied page by page when it is written to.
+ */
+PYI_BARE void copy_hot(const struct pyi_image_header *header)
+{
+	const struct pyi_image_range *hot = header->ranges + header->n_runs + header->n_areas;
+	struct iovec all[PYI_IMAGE_MAX_RANGES];
+	long bytes = 0;
+
+	for (uint32_t i = 0; i < header->n_hot; i++) {
+		all[i].iov_base = (void *)hot[i].addr;
+		all[i].iov_len = (size_t)hot[i].n_pages * PYI_IMAGE_PAGE;
+		bytes += (long)all[i].iov_len;
+	}
+	if (pyi_bare_call6(__NR_process_madvise, (uint64_t)OWN_PROCESS, (uint64_t)all,
+			   header->n_hot, MADV_POPULATE_WRITE, 0, 0) == bytes)
+		return;
+	for (uint32_t i = 0; i < header->n_hot; i++)
+		pyi_bare_call3(__NR_madvise, (uint64_t)all[i].iov_base, all[i].iov_len,
+			       MADV_POPULATE_WRITE);
 }
 
 /*
  * The memory is the builder's: make it this process's own. The pointer guard stays, for libc keeps pointers that are
  * mangled with it; the stack's canary is in no frame that anyone returns from, and is new.
  */
-PYI_IMAGE_INLINE void adopt(const struct pyi_image_header *header, const struct start *start,
-			    uint64_t *stack)
+PYI_BARE void adopt(const struct pyi_image_header *header, const struct start *start, uint64_t *stack)
 {
-	for (uint32_t i = 0, first = header->n_runs + header->n_areas; i < header->n_hot; i++)
-		sys3(__NR_madvise, (long)header->ranges[first + i].addr,
-		     (long)header->ranges[first + i].n_pages * PYI_IMAGE_PAGE, MADV_POPULATE_WRITE);
-	sys3(__NR_arch_prctl, ARCH_SET_FS, (long)header->thread, 0);
-	*(int *)header->tid = (int)sys3(__NR_set_tid_address, (long)header->tid, 0, 0);
-	sys3(__NR_set_robust_list, (long)header->robust_list, 24, 0);
+	copy_hot(header);
+	pyi_bare_call3(__NR_arch_prctl, ARCH_SET_FS, (long)header->thread, 0);
+	*(int *)header->tid = (int)pyi_bare_call3(__NR_set_tid_address, (long)header->tid, 0, 0);
+	pyi_bare_call3(__NR_set_robust_list, (long)header->robust_list, 24, 0);
 	if (start->random)
 		*(uint64_t *)(header->thread + CANARY_OFFSET) = *(uint64_t *)start->random & ~0xffUL;
 	find_vdso(start->vdso);
@@ -304,13 +279,13 @@ PYI_IMAGE_INLINE void adopt(const struct pyi_image_header *header, const struct 
 	__libc_argv = _dl_argv = start->argv;
 	__environ = start->envp;
 	/* The kernel's end of data, not the builder's: malloc finds that it has jumped, and goes on from there. */
-	__curbrk = (void *)sys3(__NR_brk, 0, 0, 0);
+	__curbrk = (void *)pyi_bare_call3(__NR_brk, 0, 0, 0);
 	for (int i = 0; i < PYI_IMAGE_SIGNALS; i++)
 		if (header->signals[i].signo)
-			sys6(__NR_rt_sigaction, (long)header->signals[i].signo,
-			     (long)header->signals[i].action, 0, SIGSET_BYTES, 0, 0);
-	sys3(__NR_mprotect, (long)header->relro_start,
-	     (long)(header->relro_end - header->relro_start), PROT_READ);
+			pyi_bare_call6(__NR_rt_sigaction, (long)header->signals[i].signo,
+				       (long)header->signals[i].action, 0, SIGSET_BYTES, 0, 0);
+	pyi_bare_call3(__NR_mprotect, (long)header->relro_start,
+		       (long)(header->relro_end - header->relro_start), PROT_READ);
 }
 
 /* In a frame of its own, so that the stack it takes is free again afterwards. */
@@ -321,7 +296,7 @@ __attribute__((noinline)) static enum pyi_image_reason restore(const struct star
 	enum pyi_image_reason reason;
 	long size;
 
-	size = sys6(__NR_pread64, PYI_GUEST_IMAGE_FD, (long)buffer, sizeof(buffer), 0, 0, 0);
+	size = pyi_bare_call6(__NR_pread64, PYI_GUEST_IMAGE_FD, (long)buffer, sizeof(buffer), 0, 0, 0);
 	if (size < 0)
 		return PYI_IMAGE_NONE;
 	reason = check(header, size);
@@ -341,16 +316,16 @@ __attribute__((noinline)) static enum pyi_image_reason restore(const struct star
  * below its heap: with a page in the way the kernel refuses to move it, and libc maps its memory elsewhere. The page
  * is taken away again by the writer.
  */
-PYI_IMAGE_INLINE void begin_builder(const struct start *start)
+PYI_BARE void begin_builder(const struct start *start)
 {
-	long brk = sys3(__NR_brk, 0, 0, 0);
+	long brk = pyi_bare_call3(__NR_brk, 0, 0, 0);
 
 	for (Elf64_auxv_t *aux = start->aux; aux->a_type != AT_NULL; aux++)
 		if (aux->a_type == AT_SYSINFO_EHDR)
 			aux->a_type = AT_IGNORE;
 	brk = (brk + PYI_IMAGE_PAGE - 1) & -(long)PYI_IMAGE_PAGE;
-	sys6(__NR_mmap, brk, PYI_IMAGE_PAGE, PROT_NONE,
-	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	pyi_bare_call6(__NR_mmap, brk, PYI_IMAGE_PAGE, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 }
 
 void pyi_image_start(uint64_t *stack)
@@ -361,13 +336,13 @@ void pyi_image_start(uint64_t *stack)
 	parse(stack, &start);
 	if (start.secure || start.argc < 1)
 		return;
-	if (is_equal(start.argv[0], PYI_IMAGE_ARGV0))
+	if (pyi_bare_is_equal(start.argv[0], PYI_IMAGE_ARGV0))
 		begin_builder(&start);
-	if (!is_equal(start.argv[0], PYI_GUEST_ARGV0))
+	if (!pyi_bare_is_equal(start.argv[0], PYI_GUEST_ARGV0))
 		return;
 	reason = restore(&start, stack);
 	if (reason != PYI_IMAGE_NONE)
-		sys3(__NR_close, PYI_GUEST_IMAGE_FD, 0, 0);
+		pyi_bare_call3(__NR_close, PYI_GUEST_IMAGE_FD, 0, 0);
 	pyi_image_state.reason = reason;
 	if (reason == PYI_IMAGE_USED)
 		pyi_guest_resume(start.argc, start.argv);

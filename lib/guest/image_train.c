@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -49,6 +50,8 @@ void pyi_image_train_end(void)
 	if (pagemap_fd < 0 ||
 	    pread(PYI_IMAGE_TRAIN_IMAGE_FD, buffer, sizeof(buffer), 0) != (ssize_t)sizeof(buffer))
 		return;
+	/* Not what became writable only later: it is not yet when a start copies its pages. */
 	for (uint32_t i = 0; i < header->n_runs + header->n_areas; i++)
-		tell(&header->ranges[i]);
+		if (i < header->n_runs || header->ranges[i].arg & PROT_WRITE)
+			tell(&header->ranges[i]);
 }
