@@ -11,6 +11,7 @@
 #include "base/util.h"
 #include "cmd/commands.h"
 #include "kernel/bpf.h"
+#include "kernel/facts_file.h"
 #include "kernel/netns.h"
 #include "kernel/probe.h"
 #include "plan/facts.h"
@@ -41,6 +42,7 @@ static int unload(void)
 		pyi_log_error("doctor --unload: only root can remove what is pinned");
 		return PYI_EXIT_FAILURE;
 	}
+	pyi_facts_forget();
 	bpf = pyi_bpf_unload(&err);
 	netns = pyi_netns_unload(&netns_err);
 	if (bpf || netns) {

@@ -179,7 +179,7 @@ static int find_v1(const struct hierarchy *h, bool is_root, char ret_dir[DIR_MAX
 	bool made;
 
 	for (int i = 0; i < 2; i++) {
-		char parent[DIR_MAX];
+		char parent[DIR_MAX] = ""; /* all of it is copied */
 
 		if (!bases[i][0])
 			continue;
@@ -293,7 +293,7 @@ static unsigned int count_bits(unsigned int bits)
 static bool try_v2(const char *base, const struct hierarchy *h, int *best, char ret_dir[DIR_MAX],
 		   unsigned int *ret_bits, int *ret_err)
 {
-	char parent[DIR_MAX];
+	char parent[DIR_MAX] = ""; /* all of it is copied */
 	unsigned int bits;
 	bool made = false;
 	int ret;
@@ -366,6 +366,15 @@ static void describe(struct pyi_facts *facts, int ret)
 			 " no controllers");
 }
 
+/* Not below a group of our own, which is another one for other runs. */
+static bool is_at_top(const char *dir, const struct hierarchy *h)
+{
+	size_t len = strlen(h->mount);
+
+	return !dir[0] ||
+	       (strncmp(dir, h->mount, len) == 0 && dir[len] == '/' && !strchr(dir + len + 1, '/'));
+}
+
 void pyi_cgroup_find(struct pyi_facts *facts)
 {
 	/* Where programs are attached, a sandbox that cannot be assigned would be denied everything. */
@@ -411,6 +420,10 @@ void pyi_cgroup_find_named(struct pyi_facts *facts, const char *v2_parent)
 		if (one < 0 && ret == -ENOENT)
 			ret = one;
 	}
+	facts->cgroup_is_shared = is_at_top(facts->cgroup_v2_dir, &all[V2]);
+	for (int i = 0; i < N_CONTROLLERS; i++)
+		facts->cgroup_is_shared &= is_at_top(dirs[i],
+						     &all[i <= CPU && v2_bits & 1u << i ? V2 : i]);
 	if (facts->cgroup_v2_dir[0])
 		facts->cgroup_kind = any_v1 ? PYI_CGROUP_HYBRID : PYI_CGROUP_V2;
 	else if (any_v1)

@@ -30,6 +30,7 @@
 #include "base/err.h"
 #include "base/fault.h"
 #include "base/util.h"
+#include "kernel/run_dir.h"
 #include "kernel/sys.h"
 
 enum { SLOTS = 8, PATH_BYTES = sizeof(PYI_NETNS_DIR) + 16 };
@@ -94,28 +95,16 @@ bool pyi_netns_is_empty(void)
 
 /* ---------------------------------------------------------------------------------------------- the pins */
 
-/* A directory that only root can have filled. */
-static int open_private(const char *path)
-{
-	_cleanup_fd int fd = -1;
-	struct stat st;
-
-	fd = pyi_sys_openat2(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, RESOLVE_NO_SYMLINKS);
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != 0 || st.st_mode & 077)
-		return -1;
-	return pyi_take_fd(&fd);
-}
-
 static int open_dir(bool make)
 {
-	int fd = PYI_FAULT(161, EACCES) ? -1 : open_private(PYI_NETNS_DIR);
+	int fd = PYI_FAULT(161, EACCES) ? -1 : pyi_run_dir_open(PYI_NETNS_DIR);
 
 	if (fd >= 0 || !make || errno != ENOENT)
 		return fd;
 	if ((mkdir(PYI_RUN_DIR, 0700) < 0 && errno != EEXIST) ||
 	    (mkdir(PYI_NETNS_DIR, 0700) < 0 && errno != EEXIST))
 		return -1;
-	return open_private(PYI_NETNS_DIR);
+	return pyi_run_dir_open(PYI_NETNS_DIR);
 }
 
 /* The pin of this name, locked; -1 when it is none, or lent (*ret_is_lent). */

@@ -15,8 +15,7 @@
 
 struct pyi_err;
 
-#define PYI_RUN_DIR   "/run/pyisolate"
-#define PYI_NETNS_DIR PYI_RUN_DIR "/net"
+#define PYI_NETNS_DIR "/run/pyisolate/net"
 
 struct pyi_netns {
 	int home_fd; /* of the caller's own namespace, -1: he never left it */

@@ -32,6 +32,7 @@
 #include "base/util.h"
 #include "kernel/bpf.h"
 #include "kernel/cgroup.h"
+#include "kernel/facts_file.h"
 #include "kernel/landlock.h"
 #include "kernel/perf.h"
 #include "kernel/sys.h"
@@ -358,12 +359,9 @@ static void probe_lsm_list(struct pyi_facts *facts)
 	set_fact(&facts->bpf_lsm, EOPNOTSUPP, "'bpf' is not in the kernel's lsm= list");
 }
 
-void pyi_probe_run(struct pyi_facts *ret_facts)
+/* What is the same for all runs until the next boot, unless somebody changes the host. */
+static void probe_host(struct pyi_facts *facts)
 {
-	struct pyi_facts *facts = ret_facts;
-
-	*facts = (struct pyi_facts){ 0 };
-	probe_identity(facts);
 	if (facts->is_root)
 		probe_as_root(facts);
 	else
@@ -373,6 +371,10 @@ void pyi_probe_run(struct pyi_facts *ret_facts)
 	probe_seccomp(facts);
 	probe_mdwe(facts);
 	pyi_cgroup_find(facts);
+}
+
+static void probe_programs(struct pyi_facts *facts)
+{
 	if (facts->is_root) {
 		probe_lsm_list(facts);
 		pyi_bpf_probe(facts);
@@ -385,6 +387,38 @@ void pyi_probe_run(struct pyi_facts *ret_facts)
 		set_fact(&facts->bpf_cgroup, EPERM, "only root can load BPF programs");
 		facts->bpf_lsm = facts->bpf_perf = facts->bpf_cgroup;
 	}
+}
+
+void pyi_probe_run(struct pyi_facts *ret_facts)
+{
+	*ret_facts = (struct pyi_facts){ 0 };
+	probe_identity(ret_facts);
+	probe_host(ret_facts);
+	probe_programs(ret_facts);
+}
+
+void pyi_probe_run_known(struct pyi_facts *ret_facts, bool *ret_was_known)
+{
+	struct pyi_facts kept;
+
+	*ret_facts = (struct pyi_facts){ 0 };
+	probe_identity(ret_facts);
+	*ret_was_known = ret_facts->is_root && pyi_facts_recall(ret_facts) == 0;
+	if (*ret_was_known) {
+		probe_programs(ret_facts);
+		if (!ret_facts->bpf_cgroup.errnum && !ret_facts->bpf_perf.errnum)
+			return;
+		/* What is missing now may be missing because the groups are somewhere else by now. */
+		*ret_was_known = false;
+		pyi_facts_forget();
+		*ret_facts = (struct pyi_facts){ 0 };
+		probe_identity(ret_facts);
+	}
+	probe_host(ret_facts);
+	kept = *ret_facts;
+	probe_programs(ret_facts);
+	if (ret_facts->is_root && !ret_facts->bpf_cgroup.errnum && !ret_facts->bpf_perf.errnum)
+		pyi_facts_keep(&kept);
 }
 
 /* As root: an id-mapped tmpfs for real, in a mount namespace of its own. */

@@ -43,6 +43,7 @@ struct pyi_facts {
 	char cgroup_cpu_dir[256];
 	char cgroup_cpuacct_dir[256];
 	char cgroup_freezer_dir[256];
+	bool cgroup_is_shared; /* all of these are below the tops of their hierarchies, for every run */
 	bool clone_into_cgroup;
 
 	struct pyi_fact bpf_cgroup; /* cgroup programs load and attach (root) */

@@ -107,7 +107,10 @@ static int tell_started(struct pyi_run *run, struct pyi_err *err)
 	return ret;
 }
 
-/* From the cgroup to the guest's end. A guest that dies of its image before the user's code gets a second start. */
+/*
+ * From the cgroup to the guest's end. There is a second start for what could not be done on a host that was not probed
+ * by this run, and for a guest that dies of its image before the user's code.
+ */
 static int run_guest(struct pyi_run *run, struct pyi_err *err)
 {
 	int exec_failed = 0;
@@ -117,6 +120,12 @@ static int run_guest(struct pyi_run *run, struct pyi_err *err)
 		ret = pyi_step_groups(run, err);
 		if (!ret)
 			ret = pyi_step_start(run, &exec_failed, err);
+		if (ret && !exec_failed && run->facts_are_known) {
+			release_guest(run);
+			run->watch = fresh_watch;
+			if (pyi_step_plan_again(run))
+				continue;
+		}
 		if (exec_failed)
 			run->result.exit_code = err->errnum == ENOENT ? PYI_EXIT_NOT_FOUND
 								      : PYI_EXIT_CANNOT_EXEC;

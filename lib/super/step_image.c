@@ -3,12 +3,15 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "kernel/run_dir.h"
 #include "super/steps.h"
 
 static struct pyi_image_wish wish_of(const struct pyi_run_options *options)
@@ -81,7 +84,7 @@ void pyi_step_image_later(const struct pyi_run *run)
 		pyi_log_verbose("an image for the next runs is being made");
 }
 
-/* ------------------------------------------------------------------------------------------- guarding the cache */
+/* ------------------------------------------------------------------------------------------- guarding what is ours */
 
 static bool may_write(const struct pyi_policy *policy)
 {
@@ -91,25 +94,36 @@ static bool may_write(const struct pyi_policy *policy)
 	return false;
 }
 
-bool pyi_step_must_guard(const struct pyi_policy *policy, char *ret_dir, size_t size)
+/* Is `file` in this directory for a guest to write? Then *ret_dir is what the directory is really called. */
+static bool is_open(const struct pyi_policy *policy, const char *dir, const char *file,
+		    char ret_dir[PATH_MAX])
+{
+	const struct pyi_fs_rule *rule = NULL;
+	char path[PATH_MAX + PYI_IMAGE_FILE_LEN];
+
+	if (!realpath(dir, ret_dir))
+		return false;
+	snprintf(path, sizeof(path), "%s/%s", ret_dir, file);
+	return pyi_policy_decide_fs(policy, path, PYI_WRITE, &rule) != PYI_DENY;
+}
+
+size_t pyi_step_guarded(const struct pyi_policy *policy, char ret_dirs[PYI_GUARDED_MAX][PATH_MAX])
 {
 	const struct pyi_image_wish wish = { .max_age_ms = UINT64_MAX };
-	const struct pyi_fs_rule *rule = NULL;
-	char file[PATH_MAX + PYI_IMAGE_FILE_LEN];
 	struct pyi_image_place place;
-	_cleanup_free char *real = NULL;
 	_cleanup_fd int dir_fd = -1;
+	size_t n = 0;
 
-	if (!may_write(policy) || pyi_image_place_find(&wish, &place, NULL))
-		return false;
-	/* One that is not there yet the guest could make: so it has to be there. */
-	(void)pyi_image_dir_open(place.dir, true, &dir_fd, NULL);
-	real = realpath(place.dir, NULL);
-	if (!real || strlen(real) >= size)
-		return false;
-	snprintf(file, sizeof(file), "%s/%s", real, place.file);
-	if (pyi_policy_decide_fs(policy, file, PYI_WRITE, &rule) == PYI_DENY)
-		return false;
-	snprintf(ret_dir, size, "%s", real);
-	return true;
+	if (!may_write(policy))
+		return 0;
+	if (pyi_image_place_find(&wish, &place, NULL) == 0) {
+		/* One that is not there yet the guest could make: so it has to be there. */
+		(void)pyi_image_dir_open(place.dir, true, &dir_fd, NULL);
+		n += is_open(policy, place.dir, place.file, ret_dirs[n]);
+	}
+	if (geteuid() == 0) {
+		(void)mkdir(PYI_RUN_DIR, 0700);
+		n += is_open(policy, PYI_RUN_DIR, "facts", ret_dirs[n]);
+	}
+	return n;
 }

@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "kernel/facts_file.h"
 #include "kernel/probe.h"
 #include "kernel/sys.h"
 #include "super/steps.h"
@@ -35,39 +36,45 @@ static void log_plan(const struct pyi_run *run)
 		pyi_log_verbose("%s", run->plan->warnings[i]);
 }
 
-/* As pyi_policy_load; and the guest can write into no image. */
+/* As pyi_policy_load; and the guest can write to nothing that other guests start from. */
 static int load_policy(struct pyi_run *run, struct pyi_err *err)
 {
 	const struct pyi_run_options *options = run->options;
 	_cleanup_free struct pyi_policy_flag *flags = NULL;
-	char dir[PATH_MAX];
+	char dirs[PYI_GUARDED_MAX][PATH_MAX];
+	size_t n = options->n_flags, n_dirs;
 	int ret;
 
-	ret = pyi_policy_load(options->policy, options->flags, options->n_flags, &run->policy, NULL,
-			      err);
-	if (ret || !pyi_step_must_guard(run->policy, dir, sizeof(dir)))
+	ret = pyi_policy_load(options->policy, options->flags, n, &run->policy, NULL, err);
+	n_dirs = ret ? 0 : pyi_step_guarded(run->policy, dirs);
+	if (!n_dirs)
 		return ret;
-	flags = calloc(options->n_flags + 1, sizeof(*flags));
+	flags = calloc(n + n_dirs, sizeof(*flags));
 	if (!flags)
 		return pyi_err_nomem(err);
-	if (options->n_flags)
-		memcpy(flags, options->flags, options->n_flags * sizeof(*flags));
-	flags[options->n_flags] = (struct pyi_policy_flag){ "deny-write", dir };
+	if (n)
+		memcpy(flags, options->flags, n * sizeof(*flags));
+	for (size_t i = 0; i < n_dirs; i++)
+		flags[n + i] = (struct pyi_policy_flag){ "deny-write", dirs[i] };
 	pyi_policy_free(run->policy);
 	run->policy = NULL;
-	return pyi_policy_load(options->policy, flags, options->n_flags + 1, &run->policy, NULL, err);
+	return pyi_policy_load(options->policy, flags, n + n_dirs, &run->policy, NULL, err);
 }
 
-int pyi_step_plan(struct pyi_run *run, struct pyi_err *err)
+static bool wants_trace(const struct pyi_run_options *options)
+{
+	return options->trace || options->keep_asked;
+}
+
+static int build_plan(struct pyi_run *run, struct pyi_err *err)
 {
 	const struct pyi_run_options *options = run->options;
-	bool is_command = options->guest == PYI_GUEST_COMMAND;
 	_cleanup_free char *cwd = getcwd(NULL, 0);
 	struct pyi_plan_options plan_options = {
 		.mode = options->mode,
 		.guest = options->guest,
 		.profile = options->profile,
-		.trace = options->trace || options->keep_asked,
+		.trace = wants_trace(options),
 		.required_layers = options->required_layers,
 		.has_user = options->has_user,
 		.uid = options->uid,
@@ -78,35 +85,62 @@ int pyi_step_plan(struct pyi_run *run, struct pyi_err *err)
 		.environ = (const char *const *)environ,
 		.home = getenv("HOME"),
 		.limits_by_group = options->hooks && options->hooks->can_reload && !may_set_rlimits(),
+		.ceiling = pyi_policy_ceiling_files(run->policy) ? &run->ceiling : NULL,
 	};
+
+	return pyi_plan_build(run->policy, &plan_options, &run->facts, &run->grants, &run->names,
+			      &run->plan, err);
+}
+
+/* A sandbox with a name has told others of its plan by the time when anything can fail: there is no second one. */
+static void probe(struct pyi_run *run)
+{
+	if (run->options->hooks || run->options->dry_run)
+		pyi_probe_run(&run->facts);
+	else
+		pyi_probe_run_known(&run->facts, &run->facts_are_known);
+}
+
+int pyi_step_plan(struct pyi_run *run, struct pyi_err *err)
+{
+	bool is_command = run->options->guest == PYI_GUEST_COMMAND;
 	int ret;
 
 	ret = load_policy(run, err);
 	if (ret)
 		return ret;
 	pyi_step_mark("policy");
-	pyi_probe_run(&run->facts);
+	probe(run);
 	pyi_step_mark("probe");
-	if (plan_options.trace && !run->facts.is_root)
+	if (wants_trace(run->options) && !run->facts.is_root)
 		return pyi_err_set(err, EPERM,
 				   "what a guest asks of the kernel is recorded by BPF programs, which only "
 				   "root may load: run it as root, or without the trace");
 	ret = pyi_resolve_paths(run->policy, is_command ? pyi_command_runtime_paths : NULL,
 				run->facts.is_root, &run->grants, err);
-	if (!ret && pyi_policy_ceiling_files(run->policy)) {
+	if (!ret && pyi_policy_ceiling_files(run->policy))
 		ret = pyi_resolve_paths(run->policy->ceiling, NULL, false, &run->ceiling, err);
-		plan_options.ceiling = &run->ceiling;
-	}
 	if (!ret)
 		ret = pyi_resolve_names(run->policy, &run->names, err);
 	pyi_step_mark("resolve");
 	if (!ret)
-		ret = pyi_plan_build(run->policy, &plan_options, &run->facts, &run->grants,
-				     &run->names, &run->plan, err);
+		ret = build_plan(run, err);
 	pyi_step_mark("plan");
 	if (!ret)
 		log_plan(run);
 	return ret;
+}
+
+bool pyi_step_plan_again(struct pyi_run *run)
+{
+	struct pyi_err unused = { 0 };
+
+	run->facts_are_known = false;
+	pyi_facts_forget();
+	pyi_probe_run(&run->facts);
+	pyi_plan_free(run->plan);
+	run->plan = NULL;
+	return build_plan(run, &unused) == 0;
 }
 
 int pyi_step_print(struct pyi_run *run, struct pyi_err *err)

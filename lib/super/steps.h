@@ -6,6 +6,7 @@
 #ifndef PYI_SUPER_STEPS_H
 #define PYI_SUPER_STEPS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,6 +41,7 @@ struct pyi_run {
 	const struct pyi_run_options *options;
 	struct pyi_policy *policy;
 	struct pyi_facts facts;
+	bool facts_are_known; /* from an earlier run: what fails may be because of that */
 	struct pyi_grants grants;
 	struct pyi_grants ceiling; /* the files of the policy's, where it has one */
 	struct pyi_names names;
@@ -85,6 +87,12 @@ int pyi_step_plan(struct pyi_run *run, struct pyi_err *err);
 int pyi_step_print(struct pyi_run *run, struct pyi_err *err);
 
 /*
+ * The host is no longer as an earlier run has found it, perhaps: probe it, and make the plan again. False where that
+ * fails: then what has failed before is the error.
+ */
+bool pyi_step_plan_again(struct pyi_run *run);
+
+/*
  * The image (step_image.c): the one to start from, if any; whether the guest died of it, and is to be started again
  * without; and at the very end its making, where one was missed. None of it can make a run fail.
  */
@@ -93,10 +101,11 @@ bool pyi_step_drop_image(struct pyi_run *run, const struct pyi_err *failure);
 void pyi_step_image_later(const struct pyi_run *run);
 
 /*
- * Would this policy let a guest write into the directory of images, and so into all guests to come? *ret_dir is what
- * has to be denied to it. The directory is made, lest the guest does.
+ * The directories of ours that this policy would let a guest write into, and so into all guests to come: that of images
+ * and, as root, PYI_RUN_DIR. They have to be denied to it. They are made, lest the guest does. Returns how many.
  */
-bool pyi_step_must_guard(const struct pyi_policy *policy, char *ret_dir, size_t size);
+enum { PYI_GUARDED_MAX = 2 };
+size_t pyi_step_guarded(const struct pyi_policy *policy, char ret_dirs[PYI_GUARDED_MAX][PATH_MAX]);
 
 /* The cgroup and its BPF rows, then the processes (step_start.c). */
 int pyi_step_groups(struct pyi_run *run, struct pyi_err *err);
