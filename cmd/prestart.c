@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/before_libc.h"
@@ -124,6 +125,19 @@ static void copy(const struct pyi_prestart *p, const struct pyi_prestart_run *ru
 	__asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
 }
 
+/* The pages that are written to next, at once instead of by a fault each (image_start.c does the same). */
+static void make_room(const struct pyi_prestart *p)
+{
+	struct iovec all[PYI_PRESTART_RUNS_MAX];
+
+	for (uint32_t i = 0; i < p->n_runs; i++) {
+		all[i].iov_base = (void *)p->runs[i].addr;
+		all[i].iov_len = p->runs[i].len;
+	}
+	pyi_bare_call6(SYS_process_madvise, (uint64_t)PYI_BARE_OWN_PROCESS, (uint64_t)all,
+		       p->n_runs, MADV_POPULATE_WRITE, 0, 0);
+}
+
 /* Returns when the C library is to start as ever; then nothing has been changed. */
 void pyi_prestart(uint64_t *sp)
 {
@@ -152,6 +166,7 @@ void pyi_prestart(uint64_t *sp)
 			pyi_bare_call3(SYS_munmap, (uint64_t)ret, p->heap_len, 0);
 		return;
 	}
+	make_room(p);
 	for (uint32_t i = 0; i < p->n_runs; i++)
 		copy(p, &p->runs[i]);
 	mend(p, sp, argc, argv, envp, auxv);

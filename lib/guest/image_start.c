@@ -28,7 +28,6 @@
 #include "kernel/sandbox.h"
 
 enum {
-	OWN_PROCESS = -10000, /* PIDFD_SELF of linux/pidfd.h */
 	SIGSET_BYTES = 8,
 	CANARY_OFFSET = 0x28,
 	QUARTER = 4,
@@ -247,7 +246,7 @@ PYI_BARE void copy_hot(const struct pyi_image_header *header)
 		all[i].iov_len = (size_t)hot[i].n_pages * PYI_IMAGE_PAGE;
 		bytes += (long)all[i].iov_len;
 	}
-	if (pyi_bare_call6(__NR_process_madvise, (uint64_t)OWN_PROCESS, (uint64_t)all,
+	if (pyi_bare_call6(__NR_process_madvise, (uint64_t)PYI_BARE_OWN_PROCESS, (uint64_t)all,
 			   header->n_hot, MADV_POPULATE_WRITE, 0, 0) == bytes)
 		return;
 	for (uint32_t i = 0; i < header->n_hot; i++)

@@ -8,11 +8,10 @@
  *	  on which any of it is missing is tried by each run.
  *	- What was good and no longer is shows when it is used, and that is an error, never a sandbox with less: the
  *	  run then forgets the file and tries everything itself (lib/super/run.c). `doctor` never looks here.
- *	- What the answers depend on must be the same: the binary, the ids and capabilities, the user namespace, the
- *	  mount namespace and the root directory in it. A mount has a number that is never used twice between two
- *	  boots, in every mount namespace another one: those of the file and of the root directory tell that these
- *	  are the same. The file has to be on a tmpfs, which no boot survives. With a system call filter on us already
- *	  nothing is kept or recalled.
+ *	- What the answers depend on must be the same: the boot, the binary, the ids and capabilities, the user
+ *	  namespace, the mount namespace and the root directory in it. A mount has a number that is never used twice
+ *	  between two boots, in every mount namespace another one: those of the file and of the root directory tell
+ *	  that these are the same. With a system call filter on us already nothing is kept or recalled.
  *	- Groups only below the tops of their hierarchies, where they are the same whichever group we are in.
  *	- What is cheap to ask is asked: Landlock's version here, the LSM list and the BPF programs in probe.c.
  *
@@ -47,6 +46,7 @@ static const char name[] = "facts";
 /* No padding: it is compared as it stands. */
 struct asker {
 	char magic[8];
+	char boot[40]; /* empty where the file is on a tmpfs, which no boot survives */
 	uint8_t build_id[PYI_BUILD_ID_LEN];
 	uint32_t ids[6];
 	uint32_t caps[6];
@@ -71,6 +71,15 @@ static uint64_t mount_number(int fd, const char *path, uint64_t *ret_ino)
 	return st.stx_mnt_id;
 }
 
+static bool find_boot(int dir_fd, char *boot, size_t size)
+{
+	struct statfs fs;
+
+	return fstatfs(dir_fd, &fs) == 0 &&
+	       (fs.f_type == TMPFS_MAGIC ||
+		pyi_read_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, size) > 0);
+}
+
 /* Who asks; false where that cannot be told for sure. */
 static bool find_asker(int dir_fd, struct asker *ret_asker)
 {
@@ -78,13 +87,12 @@ static bool find_asker(int dir_fd, struct asker *ret_asker)
 	struct asker asker = { .magic = "pyifac1" };
 	const uint8_t *build_id = pyi_build_id();
 	struct stat userns;
-	struct statfs fs;
 	uint64_t ino;
 
-	_Static_assert(sizeof(asker) == 8 + PYI_BUILD_ID_LEN + 13 * 4 + 4 * 8, "no padding");
+	_Static_assert(sizeof(asker) == 48 + PYI_BUILD_ID_LEN + 13 * 4 + 4 * 8, "no padding");
 	_Static_assert(sizeof(caps) == sizeof(asker.caps), "all of them");
-	if (!build_id || prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0 || fstatfs(dir_fd, &fs) < 0 ||
-	    fs.f_type != TMPFS_MAGIC || pyi_sys_capget(caps) < 0 ||
+	if (!build_id || prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0 ||
+	    !find_boot(dir_fd, asker.boot, sizeof(asker.boot)) || pyi_sys_capget(caps) < 0 ||
 	    getresuid(&asker.ids[0], &asker.ids[1], &asker.ids[2]) < 0 ||
 	    getresgid(&asker.ids[3], &asker.ids[4], &asker.ids[5]) < 0 ||
 	    stat("/proc/self/ns/user", &userns) < 0)

@@ -122,12 +122,14 @@ static int close_inherited(const struct pyi_init *init, struct pyi_err *err)
  * Where the path does not lead to the binary any more (it is being replaced), the one that runs is used as it is:
  * the kernel lets nobody write to a file that is being executed.
  */
-static int open_exec(const struct pyi_init *init, int *ret_fd, struct pyi_err *err)
+static int open_exec(const struct pyi_init *init, struct pyi_tree_extra *ret_extra, int *ret_fd,
+		     struct pyi_err *err)
 {
 	const uint64_t attrs = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 	_cleanup_fd int fd = -1;
 	struct stat running, found;
 
+	*ret_extra = (struct pyi_tree_extra){ -1, -1 };
 	*ret_fd = init->self_fd;
 	if (init->self_fd < 0 || !init->self_path || !init->start->plan->use_namespaces)
 		return 0;
@@ -137,24 +139,34 @@ static int open_exec(const struct pyi_init *init, int *ret_fd, struct pyi_err *e
 		return 0;
 	if (pyi_mount_clone(fd, attrs, -1, ret_fd, err) < 0)
 		return pyi_err_add(err, "cannot make pyisolate itself read-only for the guest");
+	*ret_extra = (struct pyi_tree_extra){ *ret_fd, pyi_take_fd(&fd) };
 	return 0;
 }
 
-static int enter_namespaces(const struct state *state, struct pyi_err *err)
+static int enter_namespaces(const struct state *state, const struct pyi_tree_extra *extra,
+			    struct pyi_err *err)
 {
+	const struct pyi_tree_setup setup = {
+		.plan = state->plan,
+		.idmap_fd = state->init->idmap_fd,
+		.ruleset_fd = state->init->ruleset_fd,
+		.landlock_abi = state->init->start->landlock_abi,
+		.extra = *extra,
+	};
+
 	/* After the groups were entered, so that they are the root of what the guest sees. */
 	if (PYI_FAULT(111, EPERM) || pyi_sys_unshare(CLONE_NEWCGROUP) < 0)
 		return pyi_err_sys(err, errno, "cannot make a cgroup namespace");
 	if (PYI_FAULT(112, EPERM) || sethostname(host_name, sizeof(host_name) - 1) < 0)
 		return pyi_err_sys(err, errno, "cannot set the host name of the sandbox");
-	return pyi_tree_build(state->plan, state->init->idmap_fd, state->init->ruleset_fd,
-			      state->init->start->landlock_abi, err);
+	return pyi_tree_build(&setup, err);
 }
 
 static int prepare(struct state *state, int *ret_exec_fd, struct pyi_err *err)
 {
 	const struct pyi_init *init = state->init;
 	struct pyi_cgroup *cgroup = init->start->cgroup;
+	struct pyi_tree_extra extra;
 	char byte;
 	int ret;
 
@@ -180,12 +192,15 @@ static int prepare(struct state *state, int *ret_exec_fd, struct pyi_err *err)
 	 * the guest's filter has no keyctl(2).
 	 */
 	(void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
-	ret = open_exec(init, ret_exec_fd, err);
+	ret = open_exec(init, &extra, ret_exec_fd, err);
 	if (ret)
 		return ret;
 	mark("descriptors, session");
-	if (state->plan->use_namespaces)
-		return enter_namespaces(state, err);
+	if (state->plan->use_namespaces) {
+		ret = enter_namespaces(state, &extra, err);
+		pyi_close_fd(&extra.place_fd);
+		return ret;
+	}
 	if (PYI_FAULT(114, EINVAL) || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return pyi_err_sys(err, errno, "cannot collect the guest's orphans");
 	state->children_fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);

@@ -423,7 +423,20 @@ static int switch_root(struct pyi_tree *tree, struct pyi_err *err)
 	return check_root(tree->root_fd, err);
 }
 
-static int build(struct pyi_tree *tree, struct pyi_err *err)
+/*
+ * The kernel dissolves a detached mount when its last descriptor is closed, and whoever closes it waits for a grace
+ * period: for our own binary that would be the guest in its exec. One that has been unmounted is dissolved already, and
+ * the old root is going to wait anyway. Where it cannot be done it only takes longer.
+ */
+static void add_extra(const struct pyi_tree_extra *extra)
+{
+	struct pyi_err unused = { 0 };
+
+	if (extra->mount_fd >= 0 && extra->place_fd >= 0)
+		(void)pyi_mount_attach(extra->mount_fd, extra->place_fd, &unused);
+}
+
+static int build(struct pyi_tree *tree, const struct pyi_tree_extra *extra, struct pyi_err *err)
 {
 	const struct pyi_plan *plan = tree->plan;
 	int ret;
@@ -441,6 +454,9 @@ static int build(struct pyi_tree *tree, struct pyi_err *err)
 			return pyi_err_add(err, "cannot put '%s' into the sandbox",
 					   plan->ops[i].path ? plan->ops[i].path : "");
 	}
+	/* After all copies of the host's mounts have been made. */
+	if (ret == 0)
+		add_extra(extra);
 	if (ret == 0)
 		ret = switch_root(tree, err);
 	if (ret == 0 && (PYI_FAULT(246, ENOENT) || chdir(plan->cwd ? plan->cwd : "/") < 0))
@@ -448,18 +464,17 @@ static int build(struct pyi_tree *tree, struct pyi_err *err)
 	return ret;
 }
 
-int pyi_tree_build(const struct pyi_plan *plan, int idmap_fd, int ruleset_fd, int landlock_abi,
-		   struct pyi_err *err)
+int pyi_tree_build(const struct pyi_tree_setup *setup, struct pyi_err *err)
 {
-	struct pyi_tree tree = { .plan = plan,
-				 .idmap_fd = idmap_fd,
+	struct pyi_tree tree = { .plan = setup->plan,
+				 .idmap_fd = setup->idmap_fd,
 				 .host_fd = -1,
 				 .own_fd = -1,
 				 .root_fd = -1,
-				 .ruleset_fd = ruleset_fd,
-				 .landlock_abi = landlock_abi };
+				 .ruleset_fd = setup->ruleset_fd,
+				 .landlock_abi = setup->landlock_abi };
 	mode_t old_umask = umask(0);
-	int ret = build(&tree, err);
+	int ret = build(&tree, &setup->extra, err);
 
 	if (tree.root_fd != tree.own_fd)
 		pyi_close_fd(&tree.root_fd);

@@ -9,18 +9,33 @@
 struct pyi_err;
 struct pyi_plan;
 
+/* A detached mount that is to go with the old root. */
+struct pyi_tree_extra {
+	int mount_fd; /* -1: there is none */
+	int place_fd; /* where in the old root it can be mounted meanwhile */
+};
+
 /*
  * `idmap_fd`: a user namespace that maps the invoker to the guest, for operations with idmap; -1 without.
- * Sources are opened with openat2 and RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS: they were real when they were
- * resolved, and if they no longer are, that is an error. Afterwards the old root is detached and the working
- * directory is the plan's.
  *
  * `ruleset_fd` (-1 without): a Landlock ruleset, for a sandbox whose tree may change later (tree_change.h). It gets
  * rules for the plan's ceiling and for the places that directories are mounted on, so that what is mounted there or
  * beneath at another time is inside the domain.
  */
-int pyi_tree_build(const struct pyi_plan *plan, int idmap_fd, int ruleset_fd, int landlock_abi,
-		   struct pyi_err *err);
+struct pyi_tree_setup {
+	const struct pyi_plan *plan;
+	int idmap_fd;
+	int ruleset_fd;
+	int landlock_abi;
+	struct pyi_tree_extra extra;
+};
+
+/*
+ * Sources are opened with openat2 and RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS: they were real when they were
+ * resolved, and if they no longer are, that is an error. Afterwards the old root is detached and the working
+ * directory is the plan's.
+ */
+int pyi_tree_build(const struct pyi_tree_setup *setup, struct pyi_err *err);
 
 /* A user namespace (as an fd) that maps host id uid/gid of the invoker to uid/gid of the guest. Root. */
 int pyi_tree_idmap_open(const struct pyi_plan *plan, unsigned int owner_uid, unsigned int owner_gid,

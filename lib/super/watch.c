@@ -509,9 +509,11 @@ static int watch_loop(struct loop *loop, struct pyi_err *err)
 				relay_step(loop, which);
 		}
 		if (slots[SLOT_STATUS].revents) {
+			bool had_exited = watch->has_exited;
+
 			status_open = on_status(loop);
 			/* The guest has ended: what it left behind goes with it. */
-			if (watch->has_exited)
+			if (watch->has_exited && !had_exited)
 				kill_all(watch);
 		}
 		if (slots[SLOT_PIDFD].revents)
