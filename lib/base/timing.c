@@ -41,17 +41,34 @@ void pyi_timing_start(void)
 	pyi_timing_add(PYI_TIMING_SUPERVISOR, "start");
 }
 
-void pyi_timing_add(enum pyi_timing_who who, const char *stage)
+static void add(enum pyi_timing_who who, const char *stage, uint64_t ns)
 {
 	struct pyi_timing_page *page = pyi_cached_timing_page;
-	uint64_t now = now_ns();
 	size_t i = atomic_fetch_add(&page->n, 1);
 
 	if (i >= MARKS_MAX)
 		return;
 	page->marks[i].stage = stage;
 	page->marks[i].who = who;
-	atomic_store(&page->marks[i].ns, now);
+	atomic_store(&page->marks[i].ns, ns);
+}
+
+void pyi_timing_add(enum pyi_timing_who who, const char *stage)
+{
+	add(who, stage, now_ns());
+}
+
+void pyi_timing_add_at(enum pyi_timing_who who, const char *stage, uint64_t ns)
+{
+	struct pyi_timing_page *page = pyi_cached_timing_page;
+	size_t marks = page ? atomic_load(&page->n) : 0;
+
+	if (!marks || ns > now_ns())
+		return;
+	for (size_t i = 0; i < marks && i < MARKS_MAX; i++)
+		if (page->marks[i].who == who && atomic_load(&page->marks[i].ns) > ns)
+			return;
+	add(who, stage, ns);
 }
 
 static int by_time(const void *a, const void *b)

@@ -2,7 +2,8 @@
 /*
  * Where the time of a start goes: marks of the monotonic clock, each at the end of a stage, by the supervisor and by
  * the processes it forks up to their exec. They stand in one shared page that is only there when asked for; else a
- * mark is a load and a branch. What is executed has no way to the page, so all marks are ours.
+ * mark is a load and a branch. What is executed has no way to the page: what a guest says of its own stages, the
+ * supervisor enters, between the marks before and after.
  */
 #ifndef PYI_BASE_TIMING_H
 #define PYI_BASE_TIMING_H
@@ -19,6 +20,9 @@ extern struct pyi_timing_page *pyi_cached_timing_page; /* NULL: off */
 void pyi_timing_start(void);
 
 void pyi_timing_add(enum pyi_timing_who who, const char *stage);
+
+/* A stage that another process says has ended at this time. Kept if it lies after all marks so far, and not ahead. */
+void pyi_timing_add_at(enum pyi_timing_who who, const char *stage, uint64_t ns);
 
 /* The stage that ends now. `stage` is a string constant. */
 static inline void pyi_timing_mark(enum pyi_timing_who who, const char *stage)

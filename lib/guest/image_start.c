@@ -20,6 +20,7 @@
 #include <linux/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "base/before_libc.h"
 #include "guest/image.h"
@@ -330,6 +331,7 @@ PYI_BARE void begin_builder(const struct start *start)
 void pyi_image_start(uint64_t *stack)
 {
 	enum pyi_image_reason reason;
+	struct timespec now = { 0 };
 	struct start start;
 
 	parse(stack, &start);
@@ -339,10 +341,12 @@ void pyi_image_start(uint64_t *stack)
 		begin_builder(&start);
 	if (!pyi_bare_is_equal(start.argv[0], PYI_GUEST_ARGV0))
 		return;
+	pyi_bare_call3(__NR_clock_gettime, CLOCK_MONOTONIC, (uint64_t)&now, 0);
 	reason = restore(&start, stack);
 	if (reason != PYI_IMAGE_NONE)
 		pyi_bare_call3(__NR_close, PYI_GUEST_IMAGE_FD, 0, 0);
 	pyi_image_state.reason = reason;
+	pyi_image_state.executed_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 	if (reason == PYI_IMAGE_USED)
 		pyi_guest_resume(start.argc, start.argv);
 }

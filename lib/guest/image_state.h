@@ -7,6 +7,7 @@
 
 struct pyi_image_state {
 	enum pyi_image_reason reason; /* of this process: set before libc runs, or after all has been replaced */
+	uint64_t executed_ns; /* CLOCK_MONOTONIC at the first instruction */
 };
 
 extern struct pyi_image_state pyi_image_state;

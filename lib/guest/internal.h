@@ -10,6 +10,7 @@
 
 #include "guest/guest.h"
 #include "kernel/seccomp.h"
+#include "wire/report_msg.h"
 
 struct pyi_err;
 
@@ -70,6 +71,9 @@ void pyi_guest_release_reserve(void);
 void pyi_guest_report_open(int fd);
 void pyi_guest_report_error(const struct pyi_err *err);
 void pyi_guest_report_ready(void); /* and whether it came from an image, or why not */
+
+/* The stage ends now; told with the report that all is ready. */
+void pyi_guest_report_stage(enum pyi_guest_stage stage);
 void pyi_guest_report_script(const char *path, const char *shown); /* `shown` is kept */
 void pyi_guest_report_uncaught(void); /* the exception that is set now; it stays set */
 

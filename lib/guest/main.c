@@ -415,16 +415,23 @@ static int make_ready(struct pyi_err *err)
 	int ret = pyi_guest_spec_read(PYI_GUEST_SPEC_FD, &spec_map, err);
 
 	close(PYI_GUEST_SPEC_FD);
+	if (is_restored)
+		pyi_guest_report_stage(PYI_GUEST_INTERPRETER);
 	if (!ret)
 		ret = is_restored ? pyi_image_mend(err) : pyi_guest_make_common(false, err);
 	if (ret)
 		return ret;
+	if (!is_restored)
+		pyi_guest_report_stage(PYI_GUEST_INTERPRETER);
 	if (prepare(&spec_map.spec))
 		return pyi_guest_python_error(err, "cannot prepare for the user's code");
 	/* What an image holds is frozen already, and to do it again would touch every page of it. */
 	if (!is_restored)
 		pyi_guest_python_freeze();
-	return lock_down(&spec_map.spec, err);
+	pyi_guest_report_stage(PYI_GUEST_PREPARED);
+	ret = lock_down(&spec_map.spec, err);
+	pyi_guest_report_stage(PYI_GUEST_LOCKED);
+	return ret;
 }
 
 int pyi_guest_main(void)

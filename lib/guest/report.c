@@ -21,7 +21,6 @@
 #include "guest/image_state.h"
 #include "guest/internal.h"
 #include "guest/python_layout.h"
-#include "wire/report_msg.h"
 
 enum { REPORT_FD = 63, TOOL_ID = 4, WAIT_MS = 1000 };
 
@@ -96,11 +95,23 @@ static const char *const reasons[] = {
 	[PYI_IMAGE_NO_ROOM] = "it would take too much of the memory limit, or something else is where it belongs",
 };
 
+static uint64_t stages_ns[PYI_GUEST_STAGES];
+
+void pyi_guest_report_stage(enum pyi_guest_stage stage)
+{
+	struct timespec now;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &now) == 0)
+		stages_ns[stage] = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 void pyi_guest_report_ready(void)
 {
 	struct pyi_report_msg msg = { .type = PYI_REPORT_READY };
 
 	pyi_python_layout_touch();
+	memcpy(msg.at_ns, stages_ns, sizeof(msg.at_ns));
+	msg.at_ns[PYI_GUEST_EXECUTED] = pyi_image_state.executed_ns;
 	if (pyi_image_state.reason == PYI_IMAGE_USED)
 		msg.flags = PYI_REPORT_IMAGE;
 	snprintf(msg.path, sizeof(msg.path), "%s", reasons[pyi_image_state.reason]);

@@ -294,6 +294,21 @@ static void keep_oserror(struct pyi_watch *watch, const struct pyi_report_msg *m
 	watch->oserrors[watch->n_oserrors++] = *msg;
 }
 
+/* Of its start, for --timings. */
+static void mark_stages(const struct pyi_watch *watch, const struct pyi_report_msg *msg)
+{
+	static const char *const stages[PYI_GUEST_STAGES] = {
+		[PYI_GUEST_EXECUTED] = "exec",
+		[PYI_GUEST_INTERPRETER] = "interpreter",
+		[PYI_GUEST_PREPARED] = "mended, prepared",
+		[PYI_GUEST_LOCKED] = "not dumpable, MDWE, seccomp",
+	};
+
+	for (size_t i = 0; i < PYI_GUEST_STAGES && !watch->is_ready; i++)
+		if (msg->at_ns[i])
+			pyi_timing_add_at(PYI_TIMING_GUEST, stages[i], msg->at_ns[i]);
+}
+
 /* The guest can say so again and again: it counts once. */
 static void on_ready(struct pyi_watch *watch, const struct pyi_report_msg *msg)
 {
@@ -329,6 +344,7 @@ static bool on_report(struct pyi_watch *watch)
 		break;
 	case PYI_REPORT_READY:
 		pyi_timing_mark(PYI_TIMING_SUPERVISOR, "guest ready");
+		mark_stages(watch, &msg);
 		on_ready(watch, &msg);
 		break;
 	case PYI_REPORT_OSERROR:

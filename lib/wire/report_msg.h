@@ -46,11 +46,21 @@ enum pyi_report_flags {
 	PYI_REPORT_IMAGE = 1 << 3,   /* READY: the interpreter came from the image */
 };
 
+/* What the guest does between its exec and the user's code. */
+enum pyi_guest_stage {
+	PYI_GUEST_EXECUTED,    /* the first instruction of our binary */
+	PYI_GUEST_INTERPRETER, /* restored from the image, or started */
+	PYI_GUEST_PREPARED,    /* mended; arguments, paths, imports */
+	PYI_GUEST_LOCKED,      /* the rest of the lock-down */
+	PYI_GUEST_STAGES
+};
+
 struct pyi_report_msg {
 	uint32_t type;
 	int32_t errnum;
 	uint32_t line;
 	uint32_t flags;	 /* enum pyi_report_flags */
+	uint64_t at_ns[PYI_GUEST_STAGES]; /* READY: CLOCK_MONOTONIC at the end of each stage (--timings) */
 	char name[128];	 /* exception type: "PermissionError", "ModuleNotFoundError" */
 	char path[2048]; /* file name of an OSError, module of an ImportError, else its text */
 	char file[1024]; /* source file of the innermost frame of the user's code */
