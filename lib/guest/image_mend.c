@@ -7,7 +7,8 @@
  *	native id of the thread		thread state			set
  *	resource limits			mimalloc, libc's thread stacks	fitted again
  *	environment			posix.environ, os.environ	filled again
- *	standard streams		sys, C's stdio			remade, unless they are pipes as the builder's
+ *	standard streams		sys, C's stdio			the builder's, which it has made for pipes and
+ *									for files; else remade
  *	time zone			libc, time			read again where there may be one
  *	random numbers of OpenSSL	its generators			seeded again when next used
  *
@@ -19,18 +20,23 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/util.h"
 #include "guest/image_state.h"
 #include "guest/image_train.h"
 #include "guest/internal.h"
 
 /* What the builder looked up. */
 static struct {
-	PyObject *environ;	       /* the dictionary behind os.environ */
-	PyObject *open, *text_wrapper; /* of _io */
-	PyObject *tzset;	       /* of time */
+	PyObject *environ;		    /* the dictionary behind os.environ */
+	PyObject *open, *text_wrapper;	    /* of _io */
+	PyObject *tzset;		    /* of time */
+	PyObject *pipes[STDERR_FILENO + 1]; /* the standard streams as they were made for its pipes */
+	PyObject *files[STDERR_FILENO + 1]; /* and as they are for a file, or /dev/null */
+	blksize_t block_size; /* of the file they were made for: the size of their buffers */
 } known;
 
 /* ------------------------------------------------------------------------------------------------- randomness */
@@ -135,16 +141,58 @@ static int set_stream(int fd, PyObject *stream)
 		       : 0;
 }
 
+/* Make the stream that a file or /dev/null has: what all of them have in common is that they can seek. */
+static int prepare_stream(int fd)
+{
+	_cleanup_fd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	_cleanup_fd int pipe_fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	struct stat st;
+
+	if (null_fd < 0 || pipe_fd < 0 || fstat(null_fd, &st) || dup2(null_fd, fd) < 0)
+		return -1;
+	known.block_size = st.st_blksize;
+	known.pipes[fd] = Py_XNewRef(PySys_GetObject(streams[fd].name));
+	known.files[fd] = make_stream(fd, true);
+	return dup2(pipe_fd, fd) < 0 || !known.pipes[fd] || !known.files[fd] ? -1 : 0;
+}
+
+/* Would the stream of this file be what the builder has made? */
+static bool is_file(const struct stat *st)
+{
+	return (S_ISREG(st->st_mode) || (S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3))) &&
+	       st->st_blksize == known.block_size;
+}
+
+/* It keeps in mind where in the file it is. */
+static int set_file(int fd, off_t position)
+{
+	PyObject *buffer = NULL, *told = NULL;
+
+	if (position) {
+		buffer = PyObject_GetAttrString(known.files[fd], "buffer");
+		told = buffer ? PyObject_CallMethod(buffer, "tell", NULL) : NULL;
+		Py_XDECREF(buffer);
+		if (!told)
+			return -1;
+		Py_DECREF(told);
+	}
+	return set_stream(fd, known.files[fd]);
+}
+
 static int mend_stream(int fd, bool is_buffered)
 {
 	PyObject *stream;
 	struct stat st;
+	off_t position;
 	int ret;
 
 	if (fstat(fd, &st))
 		return set_stream(fd, Py_None);
 	if (is_buffered && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
 		return 0;
+	position = is_buffered && is_file(&st) ? lseek(fd, 0, SEEK_CUR) : -1;
+	if (position >= 0)
+		return set_file(fd, position);
 	stream = make_stream(fd, is_buffered);
 	ret = stream ? set_stream(fd, stream) : -1;
 	Py_XDECREF(stream);
@@ -197,6 +245,9 @@ int pyi_image_mend_prepare(struct pyi_err *err)
 	Py_XDECREF(time);
 	if (!known.environ || !known.open || !known.text_wrapper || !known.tzset)
 		return pyi_guest_python_error(err, "cannot find what an image has to mend");
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (prepare_stream(fd))
+			return pyi_guest_python_error(err, "cannot make the standard streams");
 	return 0;
 }
 

@@ -7,7 +7,8 @@
  * and returns are used, the kernel works out in advance which calls are allowed whatever their arguments are and
  * does not run the filter for them at all (kernel/seccomp.c, seccomp_cache_prepare).
  *
- * Each leaf ends in returns of its own: no jump leaves it, so any stretch of the program can be moved as a whole.
+ * A start pays for the filter's length, a tenth of a microsecond for each instruction. So the tree is laid out from its
+ * end: what is jumped to is there already, and leaves that are plain answers share one return among many.
  *
  * Arguments are looked at as 32 bits: everything checked here (flags, modes, domains, ioctl and prctl numbers, pids)
  * is an int or unsigned int to the kernel, which drops the upper half; a filter that compared 64 bits could be passed
@@ -47,10 +48,26 @@
 	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
 	 CLONE_NEWPID | CLONE_NEWNET | CLONE_PARENT | CLONE_PTRACE | CLONE_UNTRACED)
 
+enum { LEAF_MAX = 128, ANSWERS_MAX = 64, REACH = 200 };
+
+/* A leaf, from its beginning: no jump leaves it, and every way through it ends in a return. */
 struct build {
 	const struct pyi_seccomp_spec *spec;
-	struct sock_filter *insns;
+	struct sock_filter insns[LEAF_MAX];
 	size_t n;
+	bool is_full;
+};
+
+/* The program, from its end: insns[first] and what follows are there. */
+struct program {
+	struct sock_filter *insns;
+	size_t first;
+	struct answer {
+		uint32_t action;
+		size_t at; /* the nearest return of it */
+	} answers[ANSWERS_MAX];
+	size_t n_answers;
+	struct build leaf;
 	bool is_full;
 };
 
@@ -63,7 +80,7 @@ struct run {
 
 static void emit(struct build *b, uint16_t code, uint32_t k, size_t jt, size_t jf)
 {
-	if (b->n >= PYI_SECCOMP_MAX || jt > UINT8_MAX || jf > UINT8_MAX) {
+	if (b->n >= LEAF_MAX || jt > UINT8_MAX || jf > UINT8_MAX) {
 		b->is_full = true;
 		return;
 	}
@@ -261,7 +278,7 @@ static void check_socketpair(struct build *b)
 
 /*
  * Per level: load the option, compare with the level's list; a level's block ends in a return. The levels of sockets
- * that cannot be made are left out: each start pays for the filter's length (0.1 us an instruction).
+ * that cannot be made are left out.
  */
 static void check_setsockopt(struct build *b)
 {
@@ -384,45 +401,98 @@ static void emit_leaf(struct build *b, const struct run *run)
 	ret_deny(b);
 }
 
-/*
- * The tree over runs[lo..hi). The number is in the accumulator; a leaf may replace it. The left half is built in
- * place and moved up by one or two instructions for the jump over it, whose reach (255, or 32 bits with JA) is known
- * only then. Depth: log2 of the number of runs.
- */
-static void emit_tree(struct build *b, const struct run *runs, size_t lo, size_t hi)
+static void build_leaf(struct build *b, const struct pyi_seccomp_spec *spec, const struct run *run)
 {
-	size_t mid = lo + (hi - lo) / 2;
-	size_t start = b->n;
-	size_t left;
-	size_t room;
+	b->spec = spec;
+	b->n = 0;
+	b->is_full = false;
+	emit_leaf(b, run);
+}
 
-	if (hi - lo == 1) {
-		emit_leaf(b, &runs[lo]);
-		return;
+/* Is the leaf nothing but an answer? */
+static bool is_plain(const struct build *leaf)
+{
+	return leaf->n == 1 && leaf->insns[0].code == (BPF_RET | BPF_K);
+}
+
+/* Put one instruction before all others. Where it is. */
+static size_t prepend(struct program *p, struct sock_filter insn)
+{
+	if (p->first == 0) {
+		p->is_full = true;
+		return 0;
 	}
-	emit_tree(b, runs, lo, mid);
-	left = b->n - start;
-	room = left > UINT8_MAX ? 2 : 1;
-	if (b->is_full || b->n + room > PYI_SECCOMP_MAX) {
-		b->is_full = true;
-		return;
-	}
-	memmove(&b->insns[start + room], &b->insns[start], left * sizeof(b->insns[0]));
-	b->n = start;
-	if (room == 1) {
-		emit(b, BPF_JMP | BPF_JGE | BPF_K, runs[mid].start, left, 0);
-	} else {
-		emit(b, BPF_JMP | BPF_JGE | BPF_K, runs[mid].start, 0, 1);
-		emit(b, BPF_JMP | BPF_JA, (uint32_t)left, 0, 0);
-	}
-	b->n = start + room + left;
-	emit_tree(b, runs, mid, hi);
+	p->insns[--p->first] = insn;
+	return p->first;
+}
+
+/* What jumps over from an instruction that is put before all others to one that is there. */
+static size_t distance(const struct program *p, size_t to)
+{
+	return to - p->first;
+}
+
+/* A return that is within reach of what comes next, if there is one. */
+static size_t put_answer(struct program *p, uint32_t action)
+{
+	struct answer *answer = NULL;
+
+	for (size_t i = 0; i < p->n_answers && !answer; i++)
+		if (p->answers[i].action == action)
+			answer = &p->answers[i];
+	if (answer && distance(p, answer->at) < REACH)
+		return answer->at;
+	if (!answer && p->n_answers < ANSWERS_MAX)
+		answer = &p->answers[p->n_answers++];
+	prepend(p, (struct sock_filter){ BPF_RET | BPF_K, 0, 0, action });
+	if (answer)
+		*answer = (struct answer){ action, p->first };
+	return p->first;
+}
+
+static size_t put_leaf(struct program *p, const struct pyi_seccomp_spec *spec, const struct run *run)
+{
+	build_leaf(&p->leaf, spec, run);
+	if (is_plain(&p->leaf))
+		return put_answer(p, p->leaf.insns[0].k);
+	p->is_full |= p->leaf.is_full;
+	for (size_t i = p->leaf.n; i-- > 0;)
+		prepend(p, p->leaf.insns[i]);
+	return p->first;
+}
+
+/* An instruction from where a conditional jump can reach `to`: that itself, or a jump to it. */
+static size_t within_reach(struct program *p, size_t to)
+{
+	/* With room for the one of the other side. */
+	if (distance(p, to) < UINT8_MAX)
+		return to;
+	return prepend(p, (struct sock_filter){ BPF_JMP | BPF_JA, 0, 0, (uint32_t)distance(p, to) });
+}
+
+/* The tree over runs[lo..hi). The number is in the accumulator; a leaf may replace it. Where the tree begins. */
+static size_t put_tree(struct program *p, const struct pyi_seccomp_spec *spec,
+		       const struct run *runs, size_t lo, size_t hi)
+{
+	size_t mid = lo + (hi - lo) / 2, left, right;
+
+	if (hi - lo == 1)
+		return put_leaf(p, spec, &runs[lo]);
+	right = put_tree(p, spec, runs, mid, hi);
+	left = put_tree(p, spec, runs, lo, mid);
+	right = within_reach(p, right);
+	left = within_reach(p, left);
+	return prepend(p, (struct sock_filter){ BPF_JMP | BPF_JGE | BPF_K, (uint8_t)distance(p, right),
+						(uint8_t)distance(p, left), runs[mid].start });
 }
 
 /* The table spread out by number, then cut into runs. Returns how many; runs has room for PYI_SC_LAST + 2. */
-static size_t make_runs(struct run *runs)
+static size_t make_runs(struct build *leaf, const struct pyi_seccomp_spec *spec, struct run *runs)
 {
 	struct run by_nr[PYI_SC_LAST + 2] = { 0 };
+	struct run *last = NULL;
+	bool was_plain = false;
+	uint32_t answer = 0;
 	size_t n = 0;
 
 	for (size_t i = 0; i < pyi_sc_n_rows; i++) {
@@ -432,9 +502,16 @@ static size_t make_runs(struct run *runs)
 	}
 	by_nr[PYI_SC_LAST + 1] = (struct run){ 0, PYI_SC_ERRNO, ENOSYS };
 	for (uint16_t nr = 0; nr <= PYI_SC_LAST + 1; nr++) {
-		if (n && runs[n - 1].class == by_nr[nr].class && runs[n - 1].arg == by_nr[nr].arg)
+		if (last && last->class == by_nr[nr].class && last->arg == by_nr[nr].arg)
 			continue;
-		runs[n] = by_nr[nr];
+		last = &by_nr[nr];
+		build_leaf(leaf, spec, last);
+		/* With this spec two classes may have the same answer. */
+		if (was_plain && is_plain(leaf) && leaf->insns[0].k == answer)
+			continue;
+		was_plain = is_plain(leaf);
+		answer = leaf->insns[0].k;
+		runs[n] = *last;
 		runs[n++].start = nr;
 	}
 	return n;
@@ -443,23 +520,28 @@ static size_t make_runs(struct run *runs)
 int pyi_seccomp_build(const struct pyi_seccomp_spec *spec, struct pyi_seccomp *ret_filter,
 		      struct pyi_err *err)
 {
-	struct build b = { .spec = spec, .insns = ret_filter->insns };
+	const struct sock_filter head[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	};
+	struct program p = { .insns = ret_filter->insns, .first = PYI_SECCOMP_MAX };
 	struct run runs[PYI_SC_LAST + 2];
-	size_t n_runs = make_runs(runs);
+	size_t n_runs = make_runs(&p.leaf, spec, runs), start;
 
-	emit(&b, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
-	emit(&b, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
-	ret(&b, SECCOMP_RET_KILL_PROCESS);
-	emit(&b, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
-	emit(&b, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1);
-	ret(&b, SECCOMP_RET_KILL_PROCESS);
-	emit_tree(&b, runs, 0, n_runs);
 	ret_filter->n = 0;
-	if (b.is_full)
+	start = put_tree(&p, spec, runs, 0, n_runs);
+	if (p.is_full || start != p.first || p.first < PYI_ARRAY_SIZE(head))
 		return pyi_err_set(err, E2BIG,
 				   "the system call filter does not fit into %d instructions",
 				   PYI_SECCOMP_MAX);
-	ret_filter->n = b.n;
+	ret_filter->n = PYI_ARRAY_SIZE(head) + PYI_SECCOMP_MAX - p.first;
+	memmove(ret_filter->insns + PYI_ARRAY_SIZE(head), ret_filter->insns + p.first,
+		(PYI_SECCOMP_MAX - p.first) * sizeof(*ret_filter->insns));
+	memcpy(ret_filter->insns, head, sizeof(head));
 	return 0;
 }
 

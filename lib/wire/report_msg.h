@@ -59,7 +59,7 @@ struct pyi_report_msg {
 	uint32_t type;
 	int32_t errnum;
 	uint32_t line;
-	uint32_t flags;	 /* enum pyi_report_flags */
+	uint32_t flags;			  /* enum pyi_report_flags */
 	uint64_t at_ns[PYI_GUEST_STAGES]; /* READY: CLOCK_MONOTONIC at the end of each stage (--timings) */
 	char name[128];	 /* exception type: "PermissionError", "ModuleNotFoundError" */
 	char path[2048]; /* file name of an OSError, module of an ImportError, else its text */

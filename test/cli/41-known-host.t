@@ -30,7 +30,7 @@ done >differs
 is "$(cat differs)" "" "layers are the same, known or probed"
 
 # ---- who asks, and where it is kept
-mkdir other
+mkdir -m 0700 other
 mount --bind other /run/pyisolate
 "$PYISOLATE" run -c pass
 is "$(probes "$PYISOLATE" run -c pass)" 0 "on a file system that outlives a boot it is kept as well"
@@ -38,7 +38,7 @@ sed "s/$(cut -c1-8 /proc/sys/kernel/random/boot_id)/00000000/" $facts >spoilt
 ok "with the boot's number" sh -c "! cmp -s spoilt $facts"
 cat spoilt >$facts
 isnt "$(probes "$PYISOLATE" run -c pass)" 0 "of another boot: probed"
-umount /run/pyisolate
+umount -l /run/pyisolate
 isnt "$(probes unshare -m "$PYISOLATE" run -c pass)" 0 "another mount namespace: probed"
 "$PYISOLATE" run -c pass
 if unshare -Ur true 2>/dev/null; then
