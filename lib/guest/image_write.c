@@ -31,7 +31,7 @@
 #include "guest/image_format.h"
 
 enum {
-	GAP_PAGES = 64, /* unused pages between used ones that are saved rather than mapped apart */
+	GAP_PAGES = 256, /* unused pages between used ones that are saved rather than mapped apart */
 	PIECE_BYTES = 2 << 20, /* a huge page's */
 	MAPS_MAX = 128 << 10,
 	PAGEMAP_CHUNK = 512,
