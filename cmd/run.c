@@ -19,7 +19,7 @@ static const struct pyi_option run_options[] = {
 	PYI_RUN_OPTION("profile", 0, NULL, RUN_PROFILE,
 		       "print CPU and memory over time on stderr at the end"),
 	PYI_RUN_OPTION("trace", 0, NULL, RUN_TRACE,
-		       "as root: print on stderr which files, programs and addresses the guest asks for, and the rule for each"),
+		       "as root: say on stderr what the guest asks of the kernel, and by which rule"),
 	PYI_RUN_OPTION("trace-output", 'o', "FILE", RUN_TRACE_OUTPUT,
 		       "the same, written to FILE; with --json an object a line"),
 	{ 0 },

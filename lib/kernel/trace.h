@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The BPF programs that trace one sandbox (bpf/trace.bpf.c): loaded for one run, attached to the kernel's tracepoints of
- * system calls and exec, with a ring of their own. Nothing is pinned: all of it goes when the descriptors are closed,
+ * The BPF programs that trace one sandbox (bpf/trace.bpf.c): loaded for one run, attached to the kernel's tracepoints
+ * of system calls and exec, with a ring of their own. Nothing is pinned: all of it goes when the descriptors are closed,
  * with the process if need be. Root; a kernel with BTF and open-coded iterators (6.4).
  *
  * While it is there each system call of every process of the machine goes the kernel's longer way, and pays for a look
@@ -26,7 +26,8 @@ enum { PYI_TRACE_RING_BYTES = 4 << 20, PYI_TRACE_WAKE_BYTES = 1 << 20 };
 struct pyi_trace_setup {
 	uint64_t cgroup_id; /* v2 */
 	bool is_command; /* tell of it from its exec on, else from when the guest says that it is ready */
-	const struct pyi_abi_python *python; /* where the guest's Python keeps its frames; NULL: records have no lines */
+	/* Where the guest's Python keeps its frames; NULL: records have no lines. Copied. */
+	const struct pyi_abi_python *python;
 	uint64_t start_us; /* times of records begin here; CLOCK_MONOTONIC */
 };
 

@@ -34,7 +34,8 @@ static void print_family(const struct pyi_asked *asked, struct pyi_buf *out)
 			 { AF_NETLINK, "netlink" }, { AF_PACKET, "packet" }, { AF_VSOCK, "vsock" },
 			 { AF_ALG, "alg" },	    { AF_UNSPEC, "unspec" } };
 	static const char *const types[] = {
-		[SOCK_STREAM] = "stream", [SOCK_DGRAM] = "dgram", [SOCK_RAW] = "raw", [SOCK_RDM] = "rdm", [SOCK_SEQPACKET] = "seqpacket"
+		[SOCK_STREAM] = "stream", [SOCK_DGRAM] = "dgram",	  [SOCK_RAW] = "raw",
+		[SOCK_RDM] = "rdm",	  [SOCK_SEQPACKET] = "seqpacket",
 	};
 	const char *family = NULL;
 

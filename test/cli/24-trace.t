@@ -316,4 +316,17 @@ gone() { [ -z "$("$HELPERS/bpfids" <"$T/objects")" ]; }
 ok "a supervisor that is killed leaves none of them" wait_for 10 gone
 ok "nor is anything pinned" test -z "$(find /sys/fs/bpf -name '*_call' -o -name '*_exec' 2>/dev/null)"
 
+
+# ------------------------------------------------------------------------------------------------- half of it is none
+if has helper:pyisolate-faults; then
+	for point in 570 571 572; do
+		run env PYISOLATE_FAULT=$point "$HELPERS/pyisolate-faults" run --trace -c "print(1)"
+		exits 125 "fault point $point: no trace, no run"
+		is "$out" "" "the guest was not started"
+		like "$err" "^pyisolate: cannot .* of a trace" "and it is said why"
+	done
+else
+	skip "$why" "fault points"
+fi
+
 done_testing

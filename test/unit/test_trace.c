@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Records of a trace, from the bytes in the ring to a line: paths put together, opens by their flags, addresses, what is
- * cut off or too long. The BPF programs themselves are tested by test/cli/24-trace.t.
+ * Records of a trace, from the bytes in the ring to a line: paths put together, opens by their flags, addresses, what
+ * is cut off or too long. The BPF programs themselves are tested by test/cli/24-trace.t.
  */
 #include <errno.h>
 #include <fcntl.h>
