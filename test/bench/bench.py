@@ -16,6 +16,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import named  # noqa: E402
 import starts  # noqa: E402
+import tracing  # noqa: E402
 
 ROUNDS = int(os.environ.get("PYI_BENCH_ROUNDS", "200"))
 COMPUTE_ROUNDS = int(os.environ.get("PYI_BENCH_COMPUTE_ROUNDS", "7"))
@@ -162,6 +163,9 @@ def main():
 
     result["named"] = named.measure(binary)
     table("named sandboxes at once", ("", "", "beside"), named.rows(result["named"]))
+
+    result["trace"] = tracing.measure(binary, helpers)
+    table("system calls, ns of CPU time; open with its close", tracing.HEADER, tracing.rows(result["trace"]))
 
     script = os.path.join(HERE, "compute.py")
     interpreters = {"3.13t inside": [binary, "run", "--cwd", "/tmp", script],
