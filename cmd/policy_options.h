@@ -33,6 +33,7 @@
 		PYI_POLICY_OPTION("output", "SIZE", id, "bytes on stdout and stderr together"),     \
 		PYI_POLICY_OPTION("tmp", "SIZE", id, "size of the private /tmp"),                   \
 		PYI_POLICY_OPTION("net-bytes", "SIZE", id, "bytes sent and received, together"),    \
-		PYI_POLICY_OPTION("net-rate", "SIZE", id, "bytes sent and received in a second")
+		PYI_POLICY_OPTION("net-rate", "SIZE", id, "bytes sent and received in a second"),   \
+		PYI_POLICY_OPTION("numa", "NODE", id, "the CPUs and the memory of one NUMA node")
 
 #endif

@@ -15,6 +15,7 @@
 #include "kernel/init.h"
 #include "kernel/landlock.h"
 #include "kernel/lockdown.h"
+#include "kernel/numa.h"
 #include "kernel/sandbox.h"
 #include "kernel/seccomp.h"
 #include "kernel/sys.h"
@@ -118,6 +119,8 @@ static int lock_down(const struct pyi_init *init, const struct fds *fds, struct 
 		ret = pyi_lockdown_capabilities(err);
 	if (ret == 0)
 		ret = pyi_lockdown_rlimits(plan->rlimits, plan->n_rlimits, err);
+	if (ret == 0 && plan->numa)
+		ret = pyi_numa_bind(plan->numa, err);
 	/* The change of ids clears it. With a pid namespace the death of init is enough, without one this is needed. */
 	if (ret == 0 && (PYI_FAULT(152, EINVAL) || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0))
 		ret = pyi_err_sys(err, errno, "cannot tie the guest to its init");

@@ -357,6 +357,10 @@ static void emit_leaf(struct build *b, const struct run *run)
 		return ret(b, spec->make_links ? SECCOMP_RET_ALLOW : soft(EPERM));
 	case PYI_SC_OWN:
 		return ret(b, spec->namespaces ? SECCOMP_RET_ALLOW : soft(EPERM));
+	case PYI_SC_AFFINITY:
+		if (spec->keeps_cpus)
+			return ret(b, soft(EPERM));
+		return spec->namespaces ? ret_allow(b) : check_zero(b, run->arg);
 	case PYI_SC_SELF:
 		return spec->namespaces ? ret_allow(b) : check_zero(b, run->arg);
 	case PYI_SC_ZERO:

@@ -24,6 +24,7 @@ struct pyi_seccomp_spec {
 	bool net_udp;
 	bool net_listen; /* some rule allows binding a TCP port: listen(2) without bind(2) takes one unasked */
 	bool kill; /* on_violation kill or panic: forbidden calls end the process with SIGSYS */
+	bool keeps_cpus; /* no sched_setaffinity; set_mempolicy and mbind there are for nobody */
 	bool make_links; /* symlink(2): only where Landlock keeps them out of granted directories */
 	bool namespaces; /* the guest has mount and pid namespaces of its own. Without them what Landlock does
 				   not cover is refused here: changes of mode, owner, times and xattrs, inotify,

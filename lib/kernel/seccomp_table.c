@@ -100,7 +100,7 @@ const struct pyi_sc_row pyi_sc_rows[] = {
 	ROW(setsid, OWN), ROW(utime, OWN), ROW(setpriority, PRIORITY), ROW(sched_setparam, SELF),
 	ROW(sched_setscheduler, SELF), ROW(setxattr, OWN), ROW(lsetxattr, OWN),
 	ROW(fsetxattr, OWN), ROW(removexattr, OWN), ROW(lremovexattr, OWN), ROW(fremovexattr, OWN),
-	ROW(sched_setaffinity, SELF), ROW(utimes, OWN), ARG(ioprio_set, SELF, 1),
+	ROW(sched_setaffinity, AFFINITY), ROW(utimes, OWN), ARG(ioprio_set, SELF, 1),
 	ROW(inotify_init, OWN), ROW(inotify_add_watch, OWN), ROW(inotify_rm_watch, OWN),
 	ROW(fchownat, OWN), ROW(futimesat, OWN), ROW(utimensat, OWN), ROW(inotify_init1, OWN),
 	ROW(sched_setattr, SELF),

@@ -9,15 +9,16 @@
 enum pyi_sc_class {
 	PYI_SC_DENY, /* the default: EPERM, or the end of the process */
 	PYI_SC_ALLOW,
-	PYI_SC_ERRNO,	/* never kills; `arg` is the errno */
-	PYI_SC_EXEC,	/* with spec.exec */
-	PYI_SC_NO_EXEC, /* without spec.exec; else EPERM that never kills */
-	PYI_SC_NET,	/* with spec.net_tcp or net_udp */
-	PYI_SC_LISTEN,	/* with spec.net_listen */
-	PYI_SC_LINK,	/* with spec.make_links */
-	PYI_SC_OWN,	/* with spec.namespaces */
-	PYI_SC_SELF,	/* with spec.namespaces, or when argument `arg` is 0 (the caller itself) */
-	PYI_SC_ZERO,	/* when argument `arg` is 0 */
+	PYI_SC_ERRNO,	 /* never kills; `arg` is the errno */
+	PYI_SC_EXEC,	 /* with spec.exec */
+	PYI_SC_NO_EXEC,	 /* without spec.exec; else EPERM that never kills */
+	PYI_SC_NET,	 /* with spec.net_tcp or net_udp */
+	PYI_SC_LISTEN,	 /* with spec.net_listen */
+	PYI_SC_LINK,	 /* with spec.make_links */
+	PYI_SC_OWN,	 /* with spec.namespaces */
+	PYI_SC_SELF,	 /* with spec.namespaces, or when argument `arg` is 0 (the caller itself) */
+	PYI_SC_AFFINITY, /* PYI_SC_SELF; with spec.keeps_cpus EPERM that never kills */
+	PYI_SC_ZERO,	 /* when argument `arg` is 0 */
 	PYI_SC_RLIMIT, /* argument `arg` is a resource, which stays as it is for RLIMIT_CORE; one before it a pid, 0 */
 	PYI_SC_MODE,  /* argument `arg` is a mode without set-id bits */
 	PYI_SC_CHMOD, /* PYI_SC_MODE, and with spec.namespaces only */

@@ -45,6 +45,27 @@ static inline int pyi_sys_pidfd_queue(int pidfd, int signo, uint64_t value)
 	return (int)syscall(SYS_pidfd_send_signal, pidfd, signo, &info, 0);
 }
 
+/* Of the calling thread; the library's wrappers have a fixed size of the mask, or need libnuma. */
+static inline int pyi_sys_sched_setaffinity(const uint64_t *cpus, size_t size)
+{
+	return (int)syscall(SYS_sched_setaffinity, 0, size, cpus);
+}
+
+static inline int pyi_sys_sched_getaffinity(uint64_t *ret_cpus, size_t size)
+{
+	return (int)syscall(SYS_sched_getaffinity, 0, size, ret_cpus);
+}
+
+static inline int pyi_sys_set_mempolicy(int mode, const uint64_t *nodes, unsigned long n_bits)
+{
+	return (int)syscall(SYS_set_mempolicy, mode, nodes, n_bits);
+}
+
+static inline int pyi_sys_get_mempolicy(int *ret_mode, uint64_t *ret_nodes, unsigned long n_bits)
+{
+	return (int)syscall(SYS_get_mempolicy, ret_mode, ret_nodes, n_bits, NULL, 0UL);
+}
+
 static inline int pyi_sys_unshare(unsigned long flags)
 {
 	return (int)syscall(SYS_unshare, flags);

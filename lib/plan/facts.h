@@ -24,6 +24,15 @@ enum pyi_cgroup_kind {
 	PYI_CGROUP_V1,	   /* v1 controllers only */
 };
 
+enum { PYI_CPUS_MAX = 8192 }; /* NR_CPUS of the largest configuration */
+
+/* A NUMA node that a sandbox is bound to. */
+struct pyi_numa {
+	uint32_t node;
+	char cpu_list[256]; /* as the kernel prints it, perhaps cut: for people */
+	uint64_t cpus[PYI_CPUS_MAX / 64];
+};
+
 struct pyi_facts {
 	uid_t uid; /* of the invoker: real ids */
 	gid_t gid;

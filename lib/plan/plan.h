@@ -43,6 +43,7 @@ struct pyi_plan_options {
 	const char *invoker_cwd;
 	const char *const *environ; /* the invoker's, NULL-terminated; what env rules let pass is taken from it */
 	bool limits_by_group; /* memory and CPU time by the cgroup alone: what a process has, nobody could change */
+	const struct pyi_numa *numa; /* the node that the policy names; NULL: it names none. Outlives the plan */
 	const struct pyi_grants *ceiling; /* the files of the policy's ceiling; NULL: it has none */
 	const char *home;		  /* not granted, only named in messages; may be NULL */
 };
@@ -179,8 +180,9 @@ struct pyi_plan {
 	bool mdwe;
 	struct pyi_rlimit_row *rlimits;
 	size_t n_rlimits;
-	struct pyi_limits limits; /* effective, defaults filled in */
-	char **env;		  /* "NAME=value", NULL-terminated */
+	const struct pyi_numa *numa; /* what the options gave; NULL: any node */
+	struct pyi_limits limits;    /* effective, defaults filled in */
+	char **env;		     /* "NAME=value", NULL-terminated */
 	char *cwd;
 	char **warnings; /* what is done without or only nearly, a line each; hardened: only what is not needed */
 	size_t n_warnings;

@@ -11,6 +11,7 @@
 #include "base/parse.h"
 #include "base/util.h"
 #include "plan/build.h"
+#include "plan/facts.h"
 #include "policy/contract.h"
 #include "policy/dfa.h"
 
@@ -270,6 +271,9 @@ static void print_limits(const struct pyi_plan *plan, struct pyi_buf *out)
 		pyi_buf_printf(out, "  %-12s%s\n", "net_bytes", pyi_format_size(limits->net_bytes, buf));
 	if (limits->net_rate)
 		pyi_buf_printf(out, "  %-12s%s\n", "net_rate", pyi_format_size(limits->net_rate, buf));
+	if (plan->numa)
+		pyi_buf_printf(out, "  %-12snode %u, CPUs %s\n", "numa", plan->numa->node,
+			       plan->numa->cpu_list);
 	pyi_buf_puts(out, "rlimits\n");
 	for (size_t i = 0; i < plan->n_rlimits; i++) {
 		const struct pyi_rlimit_row *row = &plan->rlimits[i];

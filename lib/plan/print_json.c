@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "plan/build.h"
+#include "plan/facts.h"
 #include "plan/print.h"
 #include "policy/contract.h"
 #include "policy/dfa.h"
@@ -189,6 +190,12 @@ static void print_limits(const struct pyi_plan *plan, struct pyi_json *json)
 		pyi_json_u64(json, NULL, plan->rlimits[i].hard);
 		pyi_json_end_array(json);
 	}
+	pyi_json_end_object(json);
+	if (!plan->numa)
+		return;
+	pyi_json_object(json, "numa");
+	pyi_json_u64(json, "node", plan->numa->node);
+	pyi_json_string(json, "cpus", plan->numa->cpu_list);
 	pyi_json_end_object(json);
 }
 

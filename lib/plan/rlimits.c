@@ -105,5 +105,9 @@ int pyi_build_rlimits(struct pyi_build *b, struct pyi_err *err)
 		r = add_memory(b, err);
 	if (!r)
 		r = add_processes(b, err);
+	b->plan->numa = b->options->numa;
+	if (!r && b->plan->numa && !b->plan->use_seccomp)
+		r = pyi_build_warn(
+			b, err, "limits: numa: without the seccomp layer the guest can leave the node");
 	return r;
 }

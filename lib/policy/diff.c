@@ -216,7 +216,8 @@ static int diff_section(const struct walk *walk, const struct pyi_policy *from,
 
 /* ------------------------------------------------------------------------------------------------------- limits */
 
-enum limit_kind { LIMIT_SIZE, LIMIT_TIME, LIMIT_SHARE, LIMIT_COUNT };
+/* From LIMIT_SHARE on they have 32 bits. */
+enum limit_kind { LIMIT_SIZE, LIMIT_TIME, LIMIT_SHARE, LIMIT_COUNT, LIMIT_NODE };
 
 static const struct limit {
 	const char *key;
@@ -233,14 +234,14 @@ static const struct limit {
 	{ "tmp", LIMIT_SIZE, offsetof(struct pyi_limits, tmp_bytes) },
 	{ "net_bytes", LIMIT_SIZE, offsetof(struct pyi_limits, net_bytes) },
 	{ "net_rate", LIMIT_SIZE, offsetof(struct pyi_limits, net_rate) },
+	{ "numa", LIMIT_NODE, offsetof(struct pyi_limits, numa) },
 };
 
 static uint64_t value_of(const struct limit *limit, const struct pyi_limits *limits)
 {
 	const char *at = (const char *)limits + limit->offset;
 
-	return limit->kind == LIMIT_SHARE || limit->kind == LIMIT_COUNT ? *(const uint32_t *)at
-									: *(const uint64_t *)at;
+	return limit->kind >= LIMIT_SHARE ? *(const uint32_t *)at : *(const uint64_t *)at;
 }
 
 static const char *format_limit(const struct limit *limit, uint64_t value, char buf[32])
@@ -254,6 +255,9 @@ static const char *format_limit(const struct limit *limit, uint64_t value, char 
 		return pyi_format_duration(value, buf);
 	case LIMIT_SHARE:
 		return pyi_format_cpu((uint32_t)value, buf);
+	case LIMIT_NODE:
+		value--;
+		break;
 	case LIMIT_COUNT:
 		break;
 	}

@@ -41,6 +41,7 @@ static const struct flag flags_table[] = {
 	{ "tmp", FLAG_LIMIT, 0, 0, "tmp" },
 	{ "net-bytes", FLAG_LIMIT, 0, 0, "net_bytes" },
 	{ "net-rate", FLAG_LIMIT, 0, 0, "net_rate" },
+	{ "numa", FLAG_LIMIT, 0, 0, "numa" },
 };
 
 static void read_net(struct pyi_loader *l, const struct pyi_source *source, const struct flag *flag,

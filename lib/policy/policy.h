@@ -83,6 +83,7 @@ struct pyi_limits {
 	uint32_t cpu_permille; /* thousandths of one CPU */
 	uint32_t pids;
 	uint32_t open_files;
+	uint32_t numa; /* the node whose CPUs and memory it gets, plus one */
 };
 
 struct pyi_policy {

@@ -188,6 +188,10 @@ static void print_limits(const struct pyi_limits *l, struct pyi_buf *out)
 		print_limit(out, &has_title, "net_bytes", pyi_format_size(l->net_bytes, buf));
 	if (l->net_rate)
 		print_limit(out, &has_title, "net_rate", pyi_format_size(l->net_rate, buf));
+	if (l->numa) {
+		snprintf(buf, sizeof(buf), "%" PRIu32, l->numa - 1);
+		print_limit(out, &has_title, "numa", buf);
+	}
 }
 
 static void print_contracts(const struct pyi_contract_set *set, bool with_origins, struct pyi_buf *out)

@@ -21,6 +21,7 @@ enum {
 	MEMORY_MIN = 1 << 20,
 	TMP_MIN = 4096,	     /* a page: tmpfs rounds up to it */
 	NET_RATE_MIN = 1024, /* less, and a full packet would take minutes */
+	NODE_MAX = 1023,     /* MAX_NUMNODES of the largest kernel, less one */
 };
 
 static struct pyi_origin *take_origin(struct pyi_loader *l, const struct pyi_source *source,
@@ -302,8 +303,8 @@ void pyi_rule_add_import(struct pyi_loader *l, const struct pyi_source *source, 
 /* -------------------------------------------------------------------------------------------------------- limits */
 
 const char *const pyi_limit_keys[] = {
-	"memory",     "cpu",	"cpu_time", "wall_time", "pids",
-	"open_files", "output", "tmp",	    "net_bytes", "net_rate",
+	"memory", "cpu", "cpu_time",  "wall_time", "pids", "open_files",
+	"output", "tmp", "net_bytes", "net_rate",  "numa",
 };
 const size_t pyi_n_limit_keys = PYI_ARRAY_SIZE(pyi_limit_keys);
 
@@ -348,6 +349,16 @@ static int parse_count(const char *text, uint64_t min, uint64_t max, uint32_t *r
 	return r;
 }
 
+static int parse_node(const char *text, uint32_t *ret, struct pyi_err *err)
+{
+	uint32_t node = 0;
+	int r = parse_count(text, 0, NODE_MAX, &node, err);
+
+	if (!r)
+		*ret = node + 1;
+	return r;
+}
+
 static int parse_share(const char *text, uint32_t *ret, struct pyi_err *err)
 {
 	uint64_t ms;
@@ -385,6 +396,8 @@ void pyi_rule_set_limit(struct pyi_loader *l, const struct pyi_source *source, c
 		r = parse_size_from(text, 1, &limits->net_bytes, &err);
 	else if (strcmp(key, "net_rate") == 0)
 		r = parse_rate(text, &limits->net_rate, &err);
+	else if (strcmp(key, "numa") == 0)
+		r = parse_node(text, &limits->numa, &err);
 	else
 		r = parse_size_from(text, TMP_MIN, &limits->tmp_bytes, &err);
 	if (r)

@@ -37,6 +37,8 @@ static const char *fixed_because(const struct pyi_change *change)
 	case PYI_SECTION_LIMITS:
 		if (strcmp(change->key, "open_files") == 0)
 			return "each process has had it since the start";
+		if (strcmp(change->key, "numa") == 0)
+			return "its CPUs and its memory were chosen at the start";
 		if (strncmp(change->key, "net_", 4) == 0)
 			return "it is counted since the start";
 		return strcmp(change->key, "tmp") == 0 ? "/tmp was made at the start" : NULL;

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "kernel/facts_file.h"
+#include "kernel/numa.h"
 #include "kernel/probe.h"
 #include "kernel/sys.h"
 #include "super/steps.h"
@@ -85,6 +86,7 @@ static int build_plan(struct pyi_run *run, struct pyi_err *err)
 		.environ = (const char *const *)environ,
 		.home = getenv("HOME"),
 		.limits_by_group = options->hooks && options->hooks->can_reload && !may_set_rlimits(),
+		.numa = run->policy->limits.numa ? &run->numa : NULL,
 		.ceiling = pyi_policy_ceiling_files(run->policy) ? &run->ceiling : NULL,
 	};
 
@@ -107,6 +109,8 @@ int pyi_step_plan(struct pyi_run *run, struct pyi_err *err)
 	int ret;
 
 	ret = load_policy(run, err);
+	if (!ret && run->policy->limits.numa)
+		ret = pyi_numa_find(run->policy->limits.numa - 1, &run->numa, err);
 	if (ret)
 		return ret;
 	pyi_step_mark("policy");

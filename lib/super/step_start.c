@@ -132,6 +132,7 @@ static int build_seccomp(struct pyi_run *run, struct pyi_err *err)
 		.net_udp = run->plan->may_udp,
 		.net_listen = run->plan->may_listen,
 		.kill = run->policy->on_violation != PYI_VIOLATION_ERRNO,
+		.keeps_cpus = run->plan->numa != NULL,
 		.make_links = run->plan->use_landlock,
 		.namespaces = run->plan->use_namespaces,
 	};

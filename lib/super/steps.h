@@ -42,6 +42,7 @@ struct pyi_run {
 	struct pyi_policy *policy;
 	struct pyi_facts facts;
 	bool facts_are_known; /* from an earlier run: what fails may be because of that */
+	struct pyi_numa numa; /* where the policy names a node */
 	struct pyi_grants grants;
 	struct pyi_grants ceiling; /* the files of the policy's, where it has one */
 	struct pyi_names names;

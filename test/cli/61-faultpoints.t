@@ -19,7 +19,7 @@ fs:
   - deny: $T/in/private
   - write: $T/out
 $(has root && printf 'net:\n  - connect: 127.0.0.1:9\n  - bind: 127.0.0.1:*\ncontracts: [net.connects <= 3]\n')
-limits: {memory: 512MiB, pids: 32, cpu: 100%, cpu_time: 20s, wall_time: 20s, output: 1MiB, tmp: 8MiB, open_files: 64}
+limits: {memory: 512MiB, pids: 32, cpu: 100%, cpu_time: 20s, wall_time: 20s, output: 1MiB, tmp: 8MiB, open_files: 64$([ ! -s /sys/devices/system/node/online ] || echo ", numa: 0")}
 END
 grep -v 'net:\|connect\|bind' p.yml >no-net.yml
 has root && mode=hardened || mode=compatibility

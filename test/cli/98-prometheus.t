@@ -99,8 +99,10 @@ while [ $i -lt 500 ]; do
 done
 : >stop
 wait $reader
-is "$?:$i" 0:500 "while it is written 500 times no reader sees half of it" || diag "$(cat reads)"
-read -r reads versions <reads
+code=$?
+said=$(cat reads)
+is "$code:$i" 0:500 "while it is written 500 times no reader sees half of it: $said"
+reads=${said% *} versions=${said#* }
 ok "$reads reads met $versions versions" test "${versions:-0}" -gt 50
 is "$(value 'max_over_time(node_textfile_scrape_error[10m])')" 0 "nor did the exporter ever"
 is "$(value 'min_over_time(up{job="hosts"}[10m])')" 1 "each scrape was answered"

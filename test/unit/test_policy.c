@@ -381,6 +381,8 @@ static void test_env_imports_limits(void **state)
 	refuses_line("limits: {cpu: 10s}", 2, "cpu is a share such as '50%', cpu_time the total");
 	refuses_line("limits: {wall_time: 30}", 2, "'30' needs a unit");
 	refuses_line("limits: {open_files: 2}", 2, "out of range");
+	refuses_line("limits: {numa: 1024}", 2, "out of range");
+	refuses_line("limits: {numa: 0-1}", 2, "numa: ");
 	refuses_line("limits: {output: 0}", 2, "too small");
 	refuses_line("limits: {wall: 3s}", 2, "unknown key 'wall' in limits");
 	refuses_line("memory: 1GiB", 2, "'memory' belongs into 'limits: {memory: ...}'");

@@ -187,6 +187,7 @@ static void test_flags(void **state)
 		{ "tmp", "8MiB" },
 		{ "net-bytes", "10MiB" },
 		{ "net-rate", "64KiB/s" },
+		{ "numa", "0" },
 	};
 	_cleanup_policy struct pyi_policy *p = load(NULL, flags, PYI_ARRAY_SIZE(flags));
 	char path[128];
@@ -215,6 +216,7 @@ static void test_flags(void **state)
 	assert_int_equal(p->limits.tmp_bytes, 8 << 20);
 	assert_int_equal(p->limits.net_bytes, 10 << 20);
 	assert_int_equal(p->limits.net_rate, 64 << 10);
+	assert_int_equal(p->limits.numa, 1);
 	/* What the template says and no flag does stays. */
 	assert_string_equal(p->env[0].name, "LANG");
 

@@ -382,13 +382,39 @@ static void test_short(void **state)
 	}
 }
 
+/* A guest that is bound to CPUs stays there, and does not die of asking; whether it asks for itself or another. */
+static void test_keeps_cpus(void **state)
+{
+	for (unsigned int bits = 0; bits < 8; bits++) {
+		struct pyi_seccomp_spec spec = { .keeps_cpus = bits & 1,
+						 .kill = bits & 2,
+						 .namespaces = bits & 4 };
+		struct seccomp_data data = { .nr = SYS_sched_setaffinity, .arch = AUDIT_ARCH_X86_64 };
+		struct pyi_seccomp f;
+		struct pyi_err err = { 0 };
+		unsigned int steps;
+
+		assert_int_equal(pyi_seccomp_build(&spec, &f, &err), 0);
+		assert_int_equal(run_filter(&f, &data, &steps), spec.keeps_cpus ? DENY : ALLOW);
+		data.args[0] = 77;
+		if (spec.keeps_cpus)
+			assert_int_equal(run_filter(&f, &data, &steps), DENY);
+		data.nr = SYS_sched_getaffinity;
+		assert_int_equal(run_filter(&f, &data, &steps), ALLOW);
+		data.nr = SYS_set_mempolicy;
+		assert_int_equal(run_filter(&f, &data, &steps), E(ENOSYS));
+		data.nr = SYS_mbind;
+		assert_int_equal(run_filter(&f, &data, &steps), E(ENOSYS));
+	}
+}
+
 /* ---------------------------------------------------------------------------------- in the kernel */
 
 /* Every combination of the spec fits, and is a program that the kernel takes. */
 static void test_all_specs(void **state)
 {
 	(void)state;
-	for (unsigned int bits = 0; bits < 128; bits++) {
+	for (unsigned int bits = 0; bits < 256; bits++) {
 		struct pyi_seccomp_spec spec = {
 			.exec = bits & 1,
 			.net_tcp = bits & 2,
@@ -397,6 +423,7 @@ static void test_all_specs(void **state)
 			.make_links = bits & 16,
 			.namespaces = bits & 32,
 			.net_listen = bits & 64,
+			.keeps_cpus = bits & 128,
 		};
 		struct pyi_seccomp f;
 		struct pyi_err err = { 0 };
@@ -543,9 +570,9 @@ static void test_real(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table), cmocka_unit_test(test_other_abis),
-		cmocka_unit_test(test_short), cmocka_unit_test(test_all_specs),
-		cmocka_unit_test(test_real),
+		cmocka_unit_test(test_table),	  cmocka_unit_test(test_other_abis),
+		cmocka_unit_test(test_short),	  cmocka_unit_test(test_keeps_cpus),
+		cmocka_unit_test(test_all_specs), cmocka_unit_test(test_real),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
