@@ -193,9 +193,11 @@ static int decode_path(const struct parts *parts, struct pyi_asked *asked)
 
 	if (head->marks & PYI_TRACE_UNREAD)
 		return 0;
-	/* Of an unreachable directory there is no path, but what was asked for can be told. */
-	if (head->marks & (PYI_TRACE_BASE_LOST | PYI_TRACE_BASE_OUT))
+	/* Where the directory has no path, or too long a one, what was asked for can still be told. */
+	if (head->marks & PYI_TRACE_BASE_OUT)
 		pyi_buf_puts(&path, "/(unreachable)");
+	else if (head->marks & PYI_TRACE_BASE_LOST)
+		pyi_buf_puts(&path, "/(too long)");
 	else
 		add_names(&path, parts->base, head->base_bytes);
 	add_text(&path, parts->text, head->text_bytes);

@@ -267,22 +267,23 @@ static void judge_address(const struct pyi_plan *plan, const struct pyi_asked *a
 	pyi_asked_print_target(asked, grant);
 }
 
-/* Which families may be used at all follows from whether some rule wants them. */
+/* Whether a kind of socket may be made follows from whether some rule wants it; pairs of Unix sockets talk to nobody. */
 static void judge_socket(const struct pyi_plan *plan, const struct pyi_asked *asked,
 			 struct pyi_asked_verdict *verdict, struct pyi_buf *text)
 {
+	bool is_pair = asked->family == AF_UNIX && strcmp(asked->call, "socketpair") == 0;
 	bool is_inet = asked->family == AF_INET || asked->family == AF_INET6;
-	bool allowed = asked->family == AF_UNIX ||
-		       (is_inet && ((asked->type == SOCK_STREAM && plan->net_tcp) ||
-				    (asked->type == SOCK_DGRAM && plan->net_udp)));
+	bool is_tcp = is_inet && asked->type == SOCK_STREAM,
+	     is_udp = is_inet && asked->type == SOCK_DGRAM;
+	bool allowed = is_pair || (is_tcp && plan->net_tcp) || (is_udp && plan->net_udp);
 
 	verdict->outcome = outcome_of(asked, allowed ? PYI_ALLOW : PYI_DENY);
-	if (asked->family == AF_UNIX)
-		pyi_buf_puts(text, "every sandbox has these");
-	else if (is_inet && (asked->type == SOCK_STREAM || asked->type == SOCK_DGRAM))
+	if (is_pair)
+		pyi_buf_puts(text, "every sandbox has pairs");
+	else if (is_tcp || is_udp)
 		pyi_buf_printf(text,
 			       allowed ? "net: there are rules about %s" : "net: no rule is about %s",
-			       asked->type == SOCK_STREAM ? "TCP" : "UDP");
+			       is_tcp ? "TCP" : "UDP");
 	else
 		pyi_buf_puts(text, "no sandbox has these");
 }

@@ -76,6 +76,15 @@ ask(os.truncate, '$T/w/newer', 0)
 ask(os.symlink, 'anything', '/tmp/sym')
 ask(os.unlink, '$T/w/newer')
 ask(os.listdir, '$T/in/../in/./sub')
+os.chdir('/tmp')
+for i in range(25):
+    os.mkdir('d' * 200)
+    os.chdir('d' * 200)
+ask(open, 'deep', 'w')
+os.chdir('/')
+import socket
+ask(socket.socket, socket.AF_UNIX)
+ask(socket.socketpair)
 ask(open, '/tmp/own', 'w')
 ask(open, '$T/w/n\n\x1b', 'w')
 "
@@ -99,6 +108,9 @@ contains "$t" "truncate write $T/w/newer allowed" "truncate"
 contains "$t" "symlink write /tmp/sym allowed: the sandbox's own /tmp" "symlink"
 contains "$t" "unlink write $T/w/newer allowed" "unlink"
 contains "$t" "read $T/in/sub allowed" "a path is told without . and .."
+contains "$t" "write /(too long)/deep allowed" "a directory whose path is longer than any"
+like "$t" "socket unix stream denied E[A-Z]+: no sandbox has these" "a Unix socket: denied"
+contains "$t" "socketpair unix stream allowed: every sandbox has pairs" "a pair of them: allowed"
 contains "$t" "write /tmp/own allowed: the sandbox's own /tmp" "what every sandbox has"
 contains "$t" "write $T/w/n\\x0a\\x1b allowed" "a name cannot write to the terminal"
 like "$(lines unlink)" " at <string>:4$" "and the line of Python that asked"
