@@ -116,7 +116,7 @@ WRAP := dlopen dlerror dlsym setlocale __register_frame_info __deregister_frame_
 	_PyImport_FiniExternal _PyInterpreterState_Clear \
 	$(if $(filter 3.13t,$(RUNTIME)),_PyCriticalSection_BeginSlow)
 LDWRAP := $(WRAP:%=-Wl,--wrap=%) -Wl,--eh-frame-hdr -Wl,--entry=pyi_image_entry
-LIBS := -lbpf -lelf -lyaml -lcrypto -lzstd -lz -luuid -ldl -lm -lpthread
+LIBS := -lbpf -luring -lelf -lyaml -lcrypto -lzstd -lz -luuid -ldl -lm -lpthread
 
 .PHONY: build in-lint in-fuzz in-format tests FORCE
 build: $(BIN) tests

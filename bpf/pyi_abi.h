@@ -262,7 +262,7 @@ struct pyi_abi_event_path {
  * rings: HASH_OF_MAPS, v2 cgroup id → RINGBUF of PYI_ABI_RING bytes, of named sandboxes: every event, as it happens. Those
  * about paths are followed by the path.
  */
-enum { PYI_ABI_RING = 64 << 10 };
+enum { PYI_ABI_RING = 128 << 10 };
 
 struct pyi_abi_record {
 	__u64 number; /* of the event, from 0 on */

@@ -155,9 +155,10 @@ static __always_inline void fill_more(const struct pyi_abi_event *event,
 }
 
 /* One of the first; what belongs to it is there before the event itself is there to be read. */
-static __always_inline struct pyi_abi_event_more *
-keep(const struct pyi_abi_event_key *key, __u64 number, struct pyi_abi_stats *s,
-     const struct pyi_abi_event *from, const char *path)
+static __always_inline struct pyi_abi_event_more *keep(const struct pyi_abi_event_key *key,
+						       __u64 number, struct pyi_abi_stats *s,
+						       const struct pyi_abi_event *from,
+						       const char *path)
 {
 	struct pyi_abi_event_more *more;
 	struct pyi_abi_event *to;

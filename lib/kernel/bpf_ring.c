@@ -9,6 +9,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -23,11 +24,11 @@
 #include "kernel/bpf_pins.h"
 #include "pyi_abi.h"
 
-enum { STACK_BYTES = 64 << 10 };
+enum { STACK_BYTES = 64 << 10, LOOKS_MAX = 200, LOOK_US = 20 };
 
 struct pyi_bpf_ring {
 	uint64_t cgroup;
-	int rings_fd; /* borrowed: of struct pyi_bpf */
+	int rings_fd; /* its own: the thread may outlast struct pyi_bpf */
 	int fd;
 	struct ring_buffer *buffer;
 	pthread_t thread;
@@ -79,6 +80,19 @@ static void begin(struct pyi_bpf_ring *ring, void *(*work)(void *arg))
 		work(ring);
 }
 
+/* The first event may be a moment away. Where the thread does not get to run its end is waited for. */
+static void wait_until_there(struct pyi_bpf_ring *ring)
+{
+	uint32_t id;
+
+	for (int i = 0; i < LOOKS_MAX && ring->has_thread; i++) {
+		if (bpf_map_lookup_elem(ring->rings_fd, &ring->cgroup, &id) == 0)
+			return;
+		usleep(LOOK_US);
+	}
+	join(ring);
+}
+
 /* One record, of the kernel's making; its size says whether there is a path. */
 static int on_record(void *arg, void *data, size_t size)
 {
@@ -104,10 +118,13 @@ int pyi_bpf_ring_new(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_rin
 	if (!ring)
 		return pyi_err_nomem(err);
 	ring->cgroup = cgroup_id;
-	ring->fd = -1;
+	ring->fd = ring->rings_fd = -1;
 	ret = pyi_bpf_pins_open_rings(maps);
 	if (ret == 0) {
-		ring->rings_fd = maps->rings;
+		ring->rings_fd = fcntl(maps->rings, F_DUPFD_CLOEXEC, 0);
+		ret = ring->rings_fd < 0 ? -errno : 0;
+	}
+	if (ret == 0) {
 		ring->fd = PYI_FAULT(530, ENOMEM) ? -errno
 						  : bpf_map_create(BPF_MAP_TYPE_RINGBUF, "events",
 								   0, 0, PYI_ABI_RING, NULL);
@@ -123,6 +140,7 @@ int pyi_bpf_ring_new(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_rin
 	}
 	ring->is_there = true;
 	begin(ring, put);
+	wait_until_there(ring);
 	*ret_ring = ring;
 	return 0;
 }
@@ -160,5 +178,6 @@ void pyi_bpf_ring_free(struct pyi_bpf_ring *ring)
 	join(ring);
 	ring_buffer__free(ring->buffer);
 	pyi_close_fd(&ring->fd);
+	pyi_close_fd(&ring->rings_fd);
 	free(ring);
 }

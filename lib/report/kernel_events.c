@@ -30,12 +30,14 @@ void pyi_kernel_events_note(struct pyi_kernel_events *events, enum pyi_kernel_ev
 	to->at_us = at_us;
 }
 
-static void print_event(struct pyi_json *json, enum pyi_kernel_event_kind kind,
-			const struct pyi_kernel_event *event)
+const char *pyi_kernel_event_name(enum pyi_kernel_event_kind kind)
 {
-	pyi_json_object(json, NULL);
-	pyi_json_ms(json, "at_ms", event->at_us);
-	pyi_json_string(json, "kind", kinds[kind].name);
+	return kinds[kind].name;
+}
+
+void pyi_kernel_event_print_members(enum pyi_kernel_event_kind kind,
+				    const struct pyi_kernel_event *event, struct pyi_json *json)
+{
 	if (kinds[kind].count)
 		pyi_json_u64(json, kinds[kind].count, event->count);
 	if (kinds[kind].is_time)
@@ -48,6 +50,15 @@ static void print_event(struct pyi_json *json, enum pyi_kernel_event_kind kind,
 		pyi_json_u64(json, kinds[kind].limit, event->limit);
 	else
 		pyi_json_null(json, kinds[kind].limit);
+}
+
+static void print_event(struct pyi_json *json, enum pyi_kernel_event_kind kind,
+			const struct pyi_kernel_event *event)
+{
+	pyi_json_object(json, NULL);
+	pyi_json_ms(json, "at_ms", event->at_us);
+	pyi_json_string(json, "kind", kinds[kind].name);
+	pyi_kernel_event_print_members(kind, event, json);
 	pyi_json_end_object(json);
 }
 

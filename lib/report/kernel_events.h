@@ -33,6 +33,12 @@ struct pyi_kernel_events {
 void pyi_kernel_events_note(struct pyi_kernel_events *events, enum pyi_kernel_event_kind kind,
 			    const struct pyi_kernel_event *event);
 
+const char *pyi_kernel_event_name(enum pyi_kernel_event_kind kind);
+
+/* The figures of one, into the object being written. */
+void pyi_kernel_event_print_members(enum pyi_kernel_event_kind kind,
+				    const struct pyi_kernel_event *event, struct pyi_json *json);
+
 /* A member "events" of the object being written: an array in the order of time. */
 void pyi_kernel_events_print_json(const struct pyi_kernel_events *events, struct pyi_json *json);
 

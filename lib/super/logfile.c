@@ -134,6 +134,13 @@ static int compare_time(const void *a, const void *b)
 	return x->tv_nsec < y->tv_nsec ? -1 : x->tv_nsec > y->tv_nsec;
 }
 
+static bool is_log(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len >= 5 && len < PYI_LOG_NAME_MAX && strcmp(name + len - 4, ".log") == 0;
+}
+
 /* All NAME.log of the directory; the caller frees. */
 static size_t list_logs(DIR *dir, struct old_log **ret_logs)
 {
@@ -142,10 +149,9 @@ static size_t list_logs(DIR *dir, struct old_log **ret_logs)
 	size_t n = 0, cap = 0;
 
 	while ((entry = readdir(dir))) {
-		size_t len = strlen(entry->d_name);
 		struct stat st;
 
-		if (len < 5 || len >= PYI_LOG_NAME_MAX || strcmp(entry->d_name + len - 4, ".log") != 0)
+		if (!is_log(entry->d_name))
 			continue;
 		if (n == cap) {
 			cap = cap ? cap * 2 : 256;
@@ -163,14 +169,27 @@ static size_t list_logs(DIR *dir, struct old_log **ret_logs)
 	return n;
 }
 
-static size_t count_files(DIR *dir)
+static size_t count_logs(DIR *dir)
 {
+	struct dirent *entry;
 	size_t n = 0;
 
-	while (readdir(dir))
-		n++;
+	while ((entry = readdir(dir)))
+		n += is_log(entry->d_name);
 	rewinddir(dir);
 	return n;
+}
+
+/* What happened to the sandbox whose log is removed (event_log.h). */
+static void remove_events(DIR *dir, const char *log)
+{
+	static const char *const endings[] = { ".events", ".events.1" };
+	char name[PYI_LOG_NAME_MAX + 8];
+
+	for (size_t i = 0; i < PYI_ARRAY_SIZE(endings); i++) {
+		snprintf(name, sizeof(name), "%.*s%s", (int)strlen(log) - 4, log, endings[i]);
+		unlinkat(dirfd(dir), name, 0);
+	}
 }
 
 void pyi_logfile_trim(const char *path, bool (*is_live)(const char *name, void *arg), void *arg)
@@ -182,7 +201,7 @@ void pyi_logfile_trim(const char *path, bool (*is_live)(const char *name, void *
 	if (!dir)
 		return;
 	/* Seldom: a quarter more than are kept, so that the sorting is not done at each start. */
-	if (count_files(dir) < PYI_LOGS_KEPT + PYI_LOGS_KEPT / 4) {
+	if (count_logs(dir) < PYI_LOGS_KEPT + PYI_LOGS_KEPT / 4) {
 		closedir(dir);
 		return;
 	}
@@ -198,6 +217,7 @@ void pyi_logfile_trim(const char *path, bool (*is_live)(const char *name, void *
 		unlinkat(dirfd(dir), logs[i].name, 0);
 		snprintf(name, sizeof(name), "%s.1", logs[i].name);
 		unlinkat(dirfd(dir), name, 0);
+		remove_events(dir, logs[i].name);
 		n_gone++;
 	}
 	closedir(dir);

@@ -59,4 +59,13 @@ void pyi_logfile_trim(const char *dir, bool (*is_live)(const char *name, void *a
  */
 int pyi_logfile_show(const char *dir, const char *name, int out_fd, int end_fd, struct pyi_err *err);
 
+/* The same of NAME and this suffix (at most 8 bytes), to a function that returns 0 or -errno. */
+struct pyi_logfile_sink {
+	int (*put)(void *arg, const char *data, size_t len);
+	void *arg;
+};
+
+int pyi_logfile_show_to(const char *dir, const char *name, const char *suffix,
+			const struct pyi_logfile_sink *sink, int end_fd, struct pyi_err *err);
+
 #endif

@@ -26,7 +26,7 @@ enum { LOOK_MS = 500 };
 struct view {
 	int dir_fd;
 	int fd; /* of the file being read; -1 */
-	int out_fd;
+	struct pyi_logfile_sink sink;
 	char name[PYI_LOG_NAME_MAX];
 	char old[PYI_LOG_NAME_MAX + 2];
 };
@@ -39,7 +39,7 @@ static int copy_rest(const struct view *view, int fd)
 	int ret;
 
 	while ((n = read(fd, data, sizeof(data))) > 0) {
-		ret = pyi_write_all(view->out_fd, data, (size_t)n);
+		ret = view->sink.put(view->sink.arg, data, (size_t)n);
 		if (ret < 0)
 			return ret;
 	}
@@ -107,19 +107,20 @@ static int follow(struct view *view, const char *dir, int end_fd)
 	}
 }
 
-int pyi_logfile_show(const char *dir, const char *name, int out_fd, int end_fd, struct pyi_err *err)
+int pyi_logfile_show_to(const char *dir, const char *name, const char *suffix,
+			const struct pyi_logfile_sink *sink, int end_fd, struct pyi_err *err)
 {
-	struct view view = { .fd = -1, .out_fd = out_fd };
+	struct view view = { .fd = -1, .sink = *sink };
 	int ret;
 
-	snprintf(view.name, sizeof(view.name), "%.64s.log", name);
+	snprintf(view.name, sizeof(view.name), "%.64s%.8s", name, suffix);
 	snprintf(view.old, sizeof(view.old), "%s.1", view.name);
 	view.dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (view.dir_fd < 0)
 		return pyi_err_sys(err, errno, "cannot open '%s'", dir);
 	ret = catch_up(&view);
 	if (ret == 0 && view.fd < 0)
-		ret = pyi_err_set(err, ENOENT, "the log of '%s' is not kept any more", name);
+		ret = pyi_err_set(err, ENOENT, "the log '%s' is not kept any more", view.name);
 	else if (ret == 0 && end_fd >= 0)
 		ret = follow(&view, dir, end_fd);
 	/* Whoever reads us has had enough: as `tail -f | head` ends. */
@@ -128,4 +129,18 @@ int pyi_logfile_show(const char *dir, const char *name, int out_fd, int end_fd, 
 	pyi_close_fd(&view.fd);
 	close(view.dir_fd);
 	return ret;
+}
+
+static int put_to_fd(void *arg, const char *data, size_t len)
+{
+	const int *fd = arg;
+
+	return pyi_write_all(*fd, data, len);
+}
+
+int pyi_logfile_show(const char *dir, const char *name, int out_fd, int end_fd, struct pyi_err *err)
+{
+	const struct pyi_logfile_sink sink = { put_to_fd, &out_fd };
+
+	return pyi_logfile_show_to(dir, name, ".log", &sink, end_fd, err);
 }

@@ -21,22 +21,6 @@
 #include "super/registry.h"
 #include "super/reload.h"
 
-static const char *state_name(uint32_t state)
-{
-	static const char *const names[] = {
-		[PYI_STATE_INIT] = "init",
-		[PYI_STATE_BOOTSTRAPPED] = "bootstrapped",
-		[PYI_STATE_RUNNING] = "running",
-		[PYI_STATE_HOT_RELOAD] = "hot_reload",
-		[PYI_STATE_QUOTA_EXCEEDED] = "quota_exceeded",
-		[PYI_STATE_COMPLETED] = "completed",
-		[PYI_STATE_CANCELLED] = "cancelled",
-		[PYI_STATE_LOST] = "lost",
-	};
-
-	return state < PYI_ARRAY_SIZE(names) && names[state] ? names[state] : "unknown";
-}
-
 /* What is needed once for all rows. */
 struct sources {
 	struct pyi_cgroup_mounts mounts;
@@ -119,7 +103,7 @@ static void fill_row(struct sources *sources, const char *name,
 	const struct pyi_abi_limits *limits = &sandbox->limits;
 
 	*row = (struct pyi_sandbox_row){
-		.state = state_name(sandbox->state),
+		.state = pyi_sandbox_state_name(sandbox->state),
 		.generation = sandbox->generation,
 		.age_ms = (sources->now_ns - sandbox->start_ns) / 1000000,
 		.pid = sandbox->owner.pid,

@@ -17,6 +17,7 @@
 #include "report/profile.h"
 #include "report/result.h"
 #include "super/cpu_guard.h"
+#include "super/event_stream.h"
 #include "super/watch.h"
 
 enum {
@@ -31,8 +32,9 @@ struct pyi_observer {
 	struct pyi_observer_setup setup;
 	struct pyi_cgroup_alarm alarm;
 	struct pyi_kernel_events events;
-	struct pyi_profile *profile; /* NULL: not asked for */
-	uint64_t profile_us;	     /* each of these: when it is due; 0: it is not */
+	struct pyi_kernel_events told; /* to the stream */
+	struct pyi_profile *profile;   /* NULL: not asked for */
+	uint64_t profile_us;	       /* each of these: when it is due; 0: it is not */
 	uint64_t look_us;
 	uint64_t look_wait_us; /* from one look to the next */
 	uint64_t net_us;
@@ -139,7 +141,13 @@ int pyi_observer_fd(const struct pyi_observer *observer)
 static void note(struct pyi_observer *observer, enum pyi_kernel_event_kind kind,
 		 const struct pyi_kernel_event *event)
 {
+	bool is_new = !observer->events.v[kind].is_set;
+
 	pyi_kernel_events_note(&observer->events, kind, event);
+	if (!is_new)
+		return;
+	observer->told.v[kind] = *event;
+	pyi_event_stream_kernel(observer->setup.stream, kind, event);
 }
 
 static void note_usage(struct pyi_observer *observer, const struct pyi_cgroup_usage *usage, uint64_t at_us)
@@ -308,6 +316,13 @@ void pyi_observer_end(struct pyi_observer *observer, const struct pyi_cgroup_usa
 	if (usage && observer->profile)
 		add_sample(observer, usage, now_us);
 	look_at_net(observer);
+	for (int i = 0; i < PYI_N_KERNEL_EVENTS; i++) {
+		const struct pyi_kernel_event *event = &observer->events.v[i];
+
+		if (event->is_set && event->count != observer->told.v[i].count)
+			pyi_event_stream_kernel(observer->setup.stream,
+						(enum pyi_kernel_event_kind)i, event);
+	}
 }
 
 bool pyi_observer_net_is_spent(const struct pyi_observer *observer)

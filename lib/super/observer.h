@@ -15,6 +15,7 @@ struct pyi_bpf;
 struct pyi_cgroup;
 struct pyi_cgroup_usage;
 struct pyi_err;
+struct pyi_event_stream;
 struct pyi_plan;
 
 struct pyi_observer; /* opaque */
@@ -25,6 +26,7 @@ struct pyi_observer_setup {
 	struct pyi_cgroup *cgroup;
 	struct pyi_bpf *bpf; /* NULL without BPF rows */
 	uint64_t run_start_us;
+	struct pyi_event_stream *stream; /* told of what is seen, as it is; NULL */
 	bool must_guard; /* the kernel's guard over CPU time is made now, and where it cannot be that is an error */
 };
 

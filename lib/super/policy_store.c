@@ -132,7 +132,7 @@ int pyi_policy_store_get(const char *name, const uint8_t digest[32], struct pyi_
 	return ret;
 }
 
-/* Remove this sandbox's files; with `keep` but this one, that of the start and the events. */
+/* Remove this sandbox's files; with `keep` but this one, and that of the start. */
 static void remove_but(const char *name, const char *keep)
 {
 	size_t len = strlen(name);
@@ -149,9 +149,7 @@ static void remove_but(const char *name, const char *keep)
 
 		if (strncmp(entry->d_name, name, len) != 0 || entry->d_name[len] != '.')
 			continue;
-		/* Events (event_log.h) go with the sandbox. */
-		if (keep && (strcmp(kind, keep) == 0 || strcmp(kind, "start") == 0 ||
-			     strncmp(kind, "events", 6) == 0))
+		if (keep && (strcmp(kind, keep) == 0 || strcmp(kind, "start") == 0))
 			continue;
 		unlinkat(dirfd(dir), entry->d_name, 0);
 	}

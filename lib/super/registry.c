@@ -20,6 +20,7 @@
 #include "base/util.h"
 #include "kernel/bpf_named.h"
 #include "report/result.h"
+#include "super/event_log.h"
 #include "super/registry_files.h"
 #include "super/state_dir.h"
 
@@ -375,7 +376,10 @@ bool pyi_registry_mark_lost(struct pyi_registry *registry, const char *name,
 	sandbox->state = PYI_STATE_LOST;
 	sandbox->end.end_ns = pyi_registry_now_ns();
 	sandbox->end.exit_code = PYI_EXIT_FAILURE;
-	return put_entry(registry, name, sandbox, &unused) == 0;
+	if (put_entry(registry, name, sandbox, &unused) < 0)
+		return false;
+	pyi_event_log_state(name, pyi_sandbox_state_name(sandbox->state), sandbox->owner.pid);
+	return true;
 }
 
 int pyi_registry_list(struct pyi_registry *registry, struct pyi_abi_name **ret_names,
@@ -390,4 +394,20 @@ int pyi_registry_list(struct pyi_registry *registry, struct pyi_abi_name **ret_n
 		return 0;
 	ret = registry->storage->list(registry->fd, ret_names, ret_sandboxes, ret_n);
 	return ret < 0 ? pyi_err_sys(err, -ret, "cannot read the registry of named sandboxes") : 0;
+}
+
+const char *pyi_sandbox_state_name(uint32_t state)
+{
+	static const char *const names[] = {
+		[PYI_STATE_INIT] = "init",
+		[PYI_STATE_BOOTSTRAPPED] = "bootstrapped",
+		[PYI_STATE_RUNNING] = "running",
+		[PYI_STATE_HOT_RELOAD] = "hot_reload",
+		[PYI_STATE_QUOTA_EXCEEDED] = "quota_exceeded",
+		[PYI_STATE_COMPLETED] = "completed",
+		[PYI_STATE_CANCELLED] = "cancelled",
+		[PYI_STATE_LOST] = "lost",
+	};
+
+	return state < PYI_ARRAY_SIZE(names) && names[state] ? names[state] : "unknown";
 }

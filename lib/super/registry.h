@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "pyi_abi.h"
@@ -47,6 +48,9 @@ bool pyi_sandbox_is_live(const struct pyi_abi_sandbox *sandbox);
 
 /* Has it come to one of the ends that its supervisor (or whoever found it lost) writes? */
 bool pyi_sandbox_has_ended(const struct pyi_abi_sandbox *sandbox);
+
+/* "running", "completed", ... of enum PYI_STATE_*. */
+const char *pyi_sandbox_state_name(uint32_t state);
 
 /*
  * Take a name for sandbox->owner: -EEXIST (with a message) while a live sandbox has it. An ended entry is replaced; its

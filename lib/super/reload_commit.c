@@ -15,6 +15,7 @@
 #include "kernel/sys.h"
 #include "plan/plan.h"
 #include "policy/policy.h"
+#include "super/event_log.h"
 #include "super/named.h"
 #include "super/policy_store.h"
 #include "super/registry.h"
@@ -231,6 +232,7 @@ static int commit_locked(struct pyi_reload_job *job, struct pyi_bpf *bpf, int su
 	ret = pyi_registry_put(job->registry, job->name, &sandbox, err);
 	if (ret < 0)
 		return ret;
+	pyi_event_log_state(job->name, pyi_sandbox_state_name(sandbox.state), sandbox.owner.pid);
 	/* Before anything changes: from now on it looks, and settles what we might leave. */
 	if (PYI_FAULT(980, EPERM) || pyi_sys_pidfd_queue(supervisor_fd, SIGTERM, PYI_WATCH_RELOAD) < 0)
 		ret = pyi_err_sys(err, errno, "cannot signal the supervisor of '%s'", job->name);
@@ -238,6 +240,7 @@ static int commit_locked(struct pyi_reload_job *job, struct pyi_bpf *bpf, int su
 		ret = put_in_force(job, bpf, &sandbox, err);
 	if (ret < 0) {
 		(void)pyi_registry_put(job->registry, job->name, &before, &unused);
+		pyi_event_log_state(job->name, pyi_sandbox_state_name(before.state), before.owner.pid);
 		return ret;
 	}
 	if (PYI_FAULT(984, EIO))

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/timing.h"
 #include "base/util.h"
+#include "super/event_stream.h"
 #include "super/steps.h"
 
 enum { TIMINGS_MAX = 128 };
@@ -24,6 +25,8 @@ static const struct pyi_watch fresh_watch = { .signal_fd = -1, .report_fd = -1, 
 /* What pyi_step_groups and all after it have made. */
 static void release_guest(struct pyi_run *run)
 {
+	if (run->options->hooks)
+		pyi_event_stream_detach(run->options->hooks->events);
 	if (run->bpf && run->cgroup)
 		pyi_bpf_unassign(run->bpf, pyi_cgroup_id(run->cgroup));
 	pyi_observer_free(run->observer);

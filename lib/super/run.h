@@ -16,6 +16,7 @@
 
 struct pyi_cgroup;
 struct pyi_err;
+struct pyi_event_stream;
 struct pyi_facts;
 struct pyi_logfile;
 struct pyi_result;
@@ -60,6 +61,7 @@ struct pyi_run_hooks {
 	const char *name;	 /* of the sandbox, for the result record */
 	bool can_reload;	 /* it is made so that its limits can change */
 	struct pyi_logfile *log; /* takes the guest's output in place of stdout and stderr */
+	struct pyi_event_stream *events; /* is told what happens; NULL until `planned` */
 };
 
 struct pyi_abi_python;

@@ -24,6 +24,7 @@
 #include "base/util.h"
 #include "kernel/cgroup.h"
 #include "report/result.h"
+#include "super/event_stream.h"
 #include "super/logfile.h"
 #include "super/named.h"
 #include "super/policy_store.h"
@@ -46,6 +47,7 @@ struct spawn {
 	struct pyi_abi_sandbox entry; /* as last written */
 	uint32_t generation;	      /* of the policy we know */
 	struct pyi_logfile log;
+	struct pyi_event_stream *events; /* the hooks have it, too */
 	struct pyi_run_hooks hooks;
 	int *inherited; /* the caller's descriptors but 0, 1 and 2; owned */
 	size_t n_inherited;
@@ -69,9 +71,14 @@ static void set_entry(struct pyi_abi_sandbox *sandbox, void *arg)
 
 static int write_entry(struct spawn *spawn, uint32_t state, struct pyi_err *err)
 {
+	int ret;
+
 	spawn->entry.state = state;
-	return pyi_registry_change(spawn->registry, spawn->name, &spawn->entry.owner, set_entry,
-				   &spawn->entry, err);
+	ret = pyi_registry_change(spawn->registry, spawn->name, &spawn->entry.owner, set_entry,
+				  &spawn->entry, err);
+	if (ret == 0)
+		pyi_event_stream_state(spawn->events, pyi_sandbox_state_name(state));
+	return ret;
 }
 
 static int claim(struct spawn *spawn, const struct pyi_run_view *view, struct pyi_err *err)
@@ -113,7 +120,14 @@ static int begin_log(struct spawn *spawn, struct pyi_err *err)
 	if (ret < 0)
 		return ret;
 	pyi_logfile_trim(path, is_live, spawn->registry);
-	return pyi_logfile_create(path, spawn->name, spawn->log_size, &spawn->log, err);
+	ret = pyi_logfile_create(path, spawn->name, spawn->log_size, &spawn->log, err);
+	if (ret == 0)
+		ret = pyi_event_stream_new(path, spawn->name, &spawn->events, err);
+	if (ret == 0) {
+		spawn->hooks.events = spawn->events;
+		pyi_event_stream_state(spawn->events, pyi_sandbox_state_name(PYI_STATE_INIT));
+	}
+	return ret;
 }
 
 /* What the caller had open is not ours; by now what it named in options (/dev/fd/N) has been read. */
@@ -288,6 +302,7 @@ static void on_ended(void *arg, const struct pyi_result *result)
 			      (unsigned long long)spawn->log.dropped);
 	end_entry(spawn, result);
 	pyi_policy_store_remove(spawn->name);
+	pyi_event_stream_free(spawn->events);
 }
 
 /* Note what is open, but 0, 1, 2, our pipe and the descriptor for the result. */

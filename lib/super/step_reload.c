@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "pyi_abi.h"
+#include "super/event_stream.h"
 #include "super/steps.h"
 
 /* Has anything been denied by that policy? Events that nobody keeps need none. */
@@ -57,6 +58,7 @@ static int look(void *arg, struct pyi_limits *ret_limits)
 		pyi_observer_watch_contracts(run->observer, pyi_now_us());
 	begin_era(run, &now);
 	run->generation = now.generation;
+	pyi_event_stream_state(hooks->events, "running");
 	*ret_limits = now.limits;
 	return 0;
 }

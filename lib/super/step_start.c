@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "pyi_abi.h"
+#include "super/event_stream.h"
+#include "super/outcome.h"
 #include "super/steps.h"
 
 /*
@@ -35,6 +37,27 @@ static bool get_layout(const struct pyi_run *run, struct pyi_abi_python *ret_lay
 	return true;
 }
 
+static const struct pyi_policy *find_policy(void *arg, uint16_t era)
+{
+	const struct pyi_run *run = arg;
+
+	return pyi_outcome_find_policy(run->policy, run->eras, run->n_eras, era);
+}
+
+/* Only of named sandboxes somebody reads what happens while it does. */
+static void attach_stream(struct pyi_run *run)
+{
+	struct pyi_event_source source = {
+		.bpf = run->bpf,
+		.cgroup = pyi_cgroup_id(run->cgroup),
+		.find_policy = find_policy,
+		.arg = run,
+	};
+
+	if (run->options->hooks)
+		pyi_event_stream_attach(run->options->hooks->events, &source);
+}
+
 static int make_observer(struct pyi_run *run, struct pyi_err *err)
 {
 	struct pyi_observer_setup setup = {
@@ -42,6 +65,7 @@ static int make_observer(struct pyi_run *run, struct pyi_err *err)
 		.cgroup = run->cgroup,
 		.bpf = run->bpf,
 		.run_start_us = run->start_us,
+		.stream = run->options->hooks ? run->options->hooks->events : NULL,
 		.must_guard = run->options->required_layers & 1u << PYI_LAYER_BPF_PERF,
 	};
 
@@ -118,6 +142,8 @@ int pyi_step_groups(struct pyi_run *run, struct pyi_err *err)
 	pyi_step_mark("cgroup");
 	if (!ret && run->bpf)
 		ret = pyi_bpf_assign(run->bpf, pyi_cgroup_id(run->cgroup), run->plan, err);
+	if (!ret && run->bpf)
+		attach_stream(run);
 	pyi_step_mark("bpf rows");
 	if (!ret)
 		ret = make_tracer(run, err);

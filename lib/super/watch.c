@@ -37,6 +37,7 @@
 #include "base/util.h"
 #include "kernel/cgroup.h"
 #include "kernel/sandbox.h"
+#include "super/event_stream.h"
 #include "super/logfile.h"
 #include "super/observer.h"
 #include "super/reload.h"
@@ -60,6 +61,7 @@ enum slot {
 	SLOT_ALARM,
 	SLOT_RING,
 	SLOT_TRACE,
+	SLOT_EVENTS,
 	SLOT_OUT,
 	SLOT_ERR,
 	N_SLOTS
@@ -139,6 +141,8 @@ static void set_timer(struct loop *loop)
 	struct itimerspec when = { 0 };
 
 	due = pyi_min_deadline(due, pyi_min_deadline(loop->reload_look_us, loop->retire_us));
+	if (loop->watch->hooks && !loop->reload_look_us)
+		due = pyi_min_deadline(due, pyi_event_stream_due_us(loop->watch->hooks->events));
 	if (loop->watch->observer)
 		due = pyi_min_deadline(due, pyi_observer_due_us(loop->watch->observer));
 	if (loop->watch->tracer)
@@ -237,6 +241,9 @@ static void on_timer(struct loop *loop)
 	}
 	if (loop->cpu_look_us && now >= loop->cpu_look_us)
 		look_at_cpu(loop, now);
+	if (loop->watch->hooks && !loop->reload_look_us &&
+	    pyi_event_stream_due_us(loop->watch->hooks->events))
+		pyi_event_stream_work(loop->watch->hooks->events, now);
 	if (loop->watch->observer && !pyi_observer_look(loop->watch->observer, now, &reason))
 		kill_for(loop->watch, reason);
 	if (loop->watch->tracer && now >= pyi_tracer_due_us(loop->watch->tracer))
@@ -463,6 +470,12 @@ static void drain(struct loop *loop)
 	}
 }
 
+/* While a reload is on its way, events may be judged by rules that we do not know yet: they wait in their ring. */
+static bool may_stream(const struct loop *loop)
+{
+	return loop->watch->hooks && !loop->reload_look_us;
+}
+
 static void fill_slots(struct loop *loop, struct pollfd *slots, bool status_open)
 {
 	struct pyi_watch *watch = loop->watch;
@@ -473,6 +486,9 @@ static void fill_slots(struct loop *loop, struct pollfd *slots, bool status_open
 	slots[SLOT_REPORT] = (struct pollfd){ watch->report_fd, POLLIN, 0 };
 	slots[SLOT_SIGNAL] = (struct pollfd){ watch->signal_fd, POLLIN, 0 };
 	slots[SLOT_TIMER] = (struct pollfd){ loop->timer_fd, POLLIN, 0 };
+	slots[SLOT_EVENTS] = (struct pollfd){
+		may_stream(loop) ? pyi_event_stream_fd(watch->hooks->events) : -1, POLLIN, 0
+	};
 	slots[SLOT_ALARM] = (struct pollfd){ watch->observer ? pyi_observer_fd(watch->observer) : -1,
 					     POLLIN, 0 };
 	slots[SLOT_RING] = (struct pollfd){ watch->tracer ? pyi_tracer_ring_fd(watch->tracer) : -1,
@@ -518,6 +534,10 @@ static int watch_loop(struct loop *loop, struct pyi_err *err)
 			pyi_tracer_write(watch->tracer);
 		if (slots[SLOT_SIGNAL].revents)
 			on_signal(loop);
+		if (slots[SLOT_EVENTS].revents && may_stream(loop)) {
+			pyi_event_stream_work(watch->hooks->events, pyi_now_us());
+			set_timer(loop);
+		}
 		if (slots[SLOT_REPORT].revents && !on_report(watch))
 			pyi_close_fd(&watch->report_fd);
 		for (which = 0; which < 2; which++) {

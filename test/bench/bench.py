@@ -14,6 +14,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import events  # noqa: E402
 import named  # noqa: E402
 import starts  # noqa: E402
 import tracing  # noqa: E402
@@ -161,6 +162,8 @@ def main():
 
     targets(binary, helpers, result, next(iter(hosts.values()), None), bwrap)
 
+    result["events"] = events.measure(binary)
+    table("denials of a named sandbox", ("", "", "beside"), events.rows(result["events"]))
     result["named"] = named.measure(binary)
     table("named sandboxes at once", ("", "", "beside"), named.rows(result["named"]))
 

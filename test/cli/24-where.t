@@ -137,7 +137,7 @@ name=$(printf 'b\377.py')
 echo "$one" >"$name"
 job "$name"
 like "$(at 127.0.0.1:1)" '^b.+\.py:1$' "a name that is not UTF-8"
-ok "and the record is UTF-8" iconv -f UTF-8 -t UTF-16 -o /dev/null r.json
+ok "and the record is JSON in UTF-8" "$PYISOLATE" run -q --allow-read r.json -c 'import json; json.loads(open("r.json", "rb").read().decode())'
 job -c "$one"
 is "$(at 127.0.0.1:1)" "<string>:1" "-c"
 echo "$one" | "$PYISOLATE" run --result r.json --allow-net 127.0.0.1:9999 -

@@ -80,7 +80,7 @@ tokens() {
 	is "$(generation "${p}t")" 2 "stats shows the generation"
 	is "$(member r.json policy_name)" b.yml "and the policy"
 	is "$(member r.json limits.wall_time_ms)" 50000 "and its limits"
-	pyi stats "${p}t" --events
+	pyi stats "${p}t" --events --json
 	is "$(printf '%s\n' "$out" | grep -c POLICY_AUTH_FAILED)" 6 "each wrong token is an event"
 	like "$out" '"event":"POLICY_HOTLOAD".*"generation":2,"old":"[0-9a-f]{64}","new":"[0-9a-f]{64}"' "and so is the reload, with both digests"
 	pyi reload "${p}t" a.yml --token-file other
