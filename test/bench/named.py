@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Many named sandboxes at once: what it takes to start, list and stop them, and what each supervisor costs.
+"""Many named sandboxes at once: what it takes to start, list, reload and stop them, and what each supervisor costs.
 
     named.py BIN        by itself; bench.py takes measure() along. PYI_BENCH_NAMED (500) says how many.
 
@@ -16,6 +16,8 @@ import time
 
 MANY = int(os.environ.get("PYI_BENCH_NAMED", "500"))
 ENDED = 5000
+RELOADED = 100
+RELOADS = 10
 SLEEPER = "import time\nwhile True: time.sleep(5)"
 
 
@@ -29,6 +31,34 @@ def timed(argv, env, count=1):
 def private_kib(pid):
     with open("/proc/%s/smaps_rollup" % pid) as f:
         return sum(int(n) for n in re.findall(r"^Private_(?:Clean|Dirty): *(\d+)", f.read(), re.M))
+
+
+def write(path, text):
+    with open(path, "w") as f:
+        f.write(text)
+    os.chmod(path, 0o600)
+    return path
+
+
+def reload_all(binary, env, directory):
+    """One reload of one sandbox, and one of all that have a token, beside those that have none; network and limits change."""
+    token = write(os.path.join(directory, "token"), "the token of this bench\n")
+    names = ["shift-%d" % i for i in range(RELOADED)]
+    policies = [write(os.path.join(directory, "%d.yml" % port),
+                      "version: 1\nnet: [{connect: '127.0.0.1:%d'}]\nlimits: {pids: %d}\n" % (port, port - 980))
+                for port in (1000, 1001)]
+    try:
+        for name in names:
+            subprocess.run([binary, "spawn", name, "-p", policies[0], "--token-file", token, "-c", SLEEPER], env=env,
+                           check=True)
+        took = {}
+        for key, who in (("one", names[0]), ("all", "--all")):
+            took[key] = min(timed([binary, "reload", who, policies[(i + 1) % 2], "--token-file", token], env)
+                            for i in range(RELOADS))
+        return took
+    finally:
+        for name in names:
+            subprocess.run([binary, "stop", "-q", name], env=env, check=False)
 
 
 def measure(binary):
@@ -46,6 +76,8 @@ def measure(binary):
         got["private_kib"] = sum(map(private_kib, pids)) / len(pids)
         got["stats_live_ms"] = min(timed([binary, "stats"], env) for _ in range(10))
         got["run_beside_ms"] = timed([binary, "run", "-c", "pass"], env, 50)
+        if os.geteuid() == 0:
+            got["reload"] = reload_all(binary, env, directory)
         subprocess.run([binary, "spawn", "over", "-c", "pass"], env=env, check=True)
         subprocess.run([binary, "wait", "over"], env=env, check=True)
         entries = os.path.join(directory, "sandboxes")
@@ -63,6 +95,12 @@ def measure(binary):
 
 def rows(got):
     many = got["live"]
+    reload = [
+        ("reload of one, beside %d" % many, "%.1f ms" % got["reload"]["one"],
+         "%.1f x /bin/true" % (got["reload"]["one"] / got["true_ms"])),
+        ("reload --all of %d, each" % RELOADED, "%.2f ms" % (got["reload"]["all"] / RELOADED),
+         "%.2f x a reload of one" % (got["reload"]["all"] / RELOADED / got["reload"]["one"])),
+    ] if "reload" in got else []
     return [
         ("spawn, each of %d" % many, "%.1f ms" % got["spawn_ms"], "%.2f x run -c pass" % (got["spawn_ms"] / got["run_ms"])),
         ("run -c pass beside %d" % many, "%.1f ms" % got["run_beside_ms"],
@@ -71,6 +109,7 @@ def rows(got):
         ("stats, %d live" % many, "%.1f ms" % got["stats_live_ms"], "%.1f x /bin/true" % (got["stats_live_ms"] / got["true_ms"])),
         ("stats, %d live and %d ended" % (many, ENDED), "%.1f ms" % got["stats_all_ms"],
          "%.1f x /bin/true" % (got["stats_all_ms"] / got["true_ms"])),
+        *reload,
         ("stop, each", "%.1f ms" % got["stop_ms"], "%.2f x run -c pass" % (got["stop_ms"] / got["run_ms"])),
     ]
 
