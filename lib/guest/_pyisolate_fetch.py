@@ -19,6 +19,7 @@ import urllib.parse
 BODY_MAX = 1 << 20
 STORE_MAX = 32 << 20
 REDIRECTS_MAX = 5
+NEXT_ADDRESS_S = 1.0    # one that says nothing leaves time for those after it
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -43,15 +44,18 @@ def connector(addresses):
     """In the place of socket.create_connection: the supervisor has looked the name up."""
     def connect(address, timeout=None, source_address=None):
         failed = None
-        for host in addresses:
+        for i, host in enumerate(addresses):
             sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+            sock.settimeout(NEXT_ADDRESS_S if i + 1 < len(addresses) else None)
             try:
                 sock.connect((host, address[1]))
+                sock.settimeout(None)
                 return sock
             except OSError as e:
                 sock.close()
                 failed = failed or e
         raise Verdict("connect", failed.strerror or failed)
+
     return connect
 
 

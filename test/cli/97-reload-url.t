@@ -150,6 +150,18 @@ reload "$https/to?/b.yml"
 exits 0 "a redirect on the same server"
 reload "$https/to?a/../b.yml"
 exits 0 "and a relative one"
+# Names have more than one address; the first that answers is taken. (This mount namespace is the test's own.)
+{
+	cat /etc/hosts
+	printf '%s\n' "127.0.0.9 several" "127.0.0.1 several" "127.0.0.1 mixed" "192.0.2.1 mixed"
+} >hosts
+mount --bind hosts /etc/hosts
+reload "http://several:$(cat port2)/a.yml"
+exits 0 "a name with two addresses, where one does not answer" || diag "$err"
+reload "http://mixed:$(cat port2)/a.yml"
+exits 125 "http to a name that is this host and another one"
+contains "$err" "is not encrypted: 192.0.2.1 is not this host" "is refused"
+umount /etc/hosts
 before=$(generation "${p}a")
 
 # ---- policies that are none
