@@ -52,6 +52,7 @@ int pyi_bpf_swap(struct pyi_bpf *bpf, uint64_t cgroup_id, uint32_t generation,
 {
 	struct pyi_bpf_maps *maps = pyi_bpf_maps_of(bpf);
 	struct pyi_abi_assignment assignment;
+	_cleanup_fd int lock = -1;
 	int ret = bpf_map_lookup_elem(maps->assignments, &cgroup_id, &assignment);
 
 	if (ret == 0 && assignment.generation != generation - 1)
@@ -64,6 +65,13 @@ int pyi_bpf_swap(struct pyi_bpf *bpf, uint64_t cgroup_id, uint32_t generation,
 	assignment.flags |= (plan->net_tcp ? PYI_ASSIGN_TCP : 0) | (plan->net_udp ? PYI_ASSIGN_UDP : 0);
 	assignment.body = PYI_ABI_BODY(cgroup_id, generation);
 	assignment.generation = generation;
+	if (ret == 0 && plan->paths) {
+		ret = pyi_bpf_pins_lock(&lock, err);
+		if (ret == 0)
+			ret = pyi_bpf_body_put(maps, plan->paths, &assignment.paths, err);
+		if (ret < 0)
+			return ret;
+	}
 	/* One that is gone is not made again: its sandbox has ended. */
 	if (ret == 0)
 		ret = PYI_FAULT(575, ENOSPC) ? -errno

@@ -34,7 +34,7 @@ enum {
 
 static const char mask_dir[] = ".masked-directory", mask_file[] = ".masked-file", cover_file[] = ".file";
 
-static uint64_t attrs_of(unsigned int access)
+uint64_t pyi_tree_attrs(unsigned int access)
 {
 	uint64_t attrs = ATTRS_ALWAYS;
 
@@ -82,8 +82,8 @@ static int do_bind(struct pyi_tree *tree, const struct pyi_op *op, struct pyi_er
 	tree->has_moved |= strcmp(op->source, op->path) != 0;
 	if (op->is_dir != S_ISDIR(st.st_mode))
 		return pyi_err_set(err, ESTALE, "it was replaced while the sandbox started");
-	ret = pyi_mount_clone(source_fd, attrs_of(op->access), op->idmap ? tree->idmap_fd : -1,
-			      &mount_fd, err);
+	ret = pyi_mount_clone(source_fd, pyi_tree_attrs(op->access),
+			      op->idmap ? tree->idmap_fd : -1, &mount_fd, err);
 	if (ret)
 		return ret;
 	ret = pyi_tree_open_target(tree, op->path, op->is_dir, &target_fd, err);

@@ -50,6 +50,9 @@ int pyi_tree_open_target(const struct pyi_tree *tree, const char *path, bool is_
 int pyi_tree_open_source(const struct pyi_tree *tree, const char *path, int *ret_fd,
 			 struct stat *ret_st, struct pyi_err *err);
 
+/* The mount attributes of what is granted for this access. */
+uint64_t pyi_tree_attrs(unsigned int access);
+
 /* The id of the mount that fd is on; 0 when unknown. */
 uint64_t pyi_tree_mount_id(int fd);
 

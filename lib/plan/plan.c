@@ -242,28 +242,59 @@ static int check_reload_contracts(const struct pyi_policy *policy, struct pyi_er
 	return 0;
 }
 
-int pyi_plan_build_reload(const struct pyi_policy *policy, enum pyi_mode mode,
+/* As at a start, on a host that has what it had then. */
+static int build_files(struct pyi_build *b, const struct pyi_plan_running *running, struct pyi_err *err)
+{
+	int r;
+
+	b->plan->uid = running->uid;
+	b->plan->gid = running->gid;
+	b->plan->use_namespaces = true;
+	b->plan->own_netns = !running->has_network;
+	b->plan->use_bpf_lsm = running->use_bpf_lsm;
+	b->plan->layers[PYI_LAYER_IDMAP].state = PYI_LAYER_ON;
+	r = pyi_cover_build(b, err);
+	if (!r)
+		r = pyi_build_tree(b, err);
+	if (!r)
+		r = pyi_build_paths(b, err);
+	return r;
+}
+
+int pyi_plan_build_reload(const struct pyi_policy *policy, const struct pyi_plan_running *running,
 			  const struct pyi_names *names, struct pyi_plan **ret_plan, struct pyi_err *err)
 {
 	static const struct pyi_names no_names;
+	static const struct pyi_facts facts = { .is_root = true };
+	const struct pyi_plan_options options = { .mode = running->mode, .guest = running->guest };
 	struct pyi_build b = {
 		.policy = policy,
+		.options = &options,
+		.facts = &facts,
+		.grants = running->grants,
 		.names = names ? names : &no_names,
 		.plan = calloc(1, sizeof(*b.plan)),
-		.is_dev = mode == PYI_MODE_DEV,
+		.is_dev = running->mode == PYI_MODE_DEV,
 	};
-	int r;
+	int r = 0;
 
 	if (!b.plan)
 		return pyi_err_nomem(err);
 	b.plan->policy = policy;
-	b.plan->mode = mode;
+	b.plan->mode = running->mode;
+	b.plan->guest = running->guest;
 	b.plan->limits = policy->limits;
-	r = pyi_build_net(&b, err);
+	/* Without names a tree alone is asked for: what it was is in the kernel. */
+	if (names)
+		r = pyi_build_net(&b, err);
 	if (!r)
 		r = check_reload_contracts(policy, err);
 	if (!r)
 		r = pyi_build_contracts(&b, err);
+	if (!r && running->grants)
+		r = build_files(&b, running, err);
+	pyi_cover_free(b.cover);
+	free(b.tops);
 	if (r) {
 		pyi_plan_free(b.plan);
 		return r;

@@ -203,11 +203,23 @@ int pyi_plan_build(const struct pyi_policy *policy, const struct pyi_plan_option
 		   const struct pyi_names *names, struct pyi_plan **ret_plan, struct pyi_err *err);
 void pyi_plan_free(struct pyi_plan *plan);
 
+/* What a sandbox that runs was started as. */
+struct pyi_plan_running {
+	enum pyi_mode mode; /* not DEFAULT */
+	enum pyi_guest_kind guest;
+	uid_t uid; /* the guest's; these three are needed with grants alone */
+	gid_t gid;
+	bool use_bpf_lsm;
+	bool has_network;
+	const struct pyi_grants *grants; /* NULL: the files stay as they are */
+};
+
 /*
  * Of a policy for a sandbox that runs already, what a reload puts in force: network rows, contracts and limits
- * (without defaults); the rest of the plan is empty.
+ * (without defaults); with grants the file tree, and the path automaton where there is one. The rest of the plan is
+ * empty.
  */
-int pyi_plan_build_reload(const struct pyi_policy *policy, enum pyi_mode mode,
+int pyi_plan_build_reload(const struct pyi_policy *policy, const struct pyi_plan_running *running,
 			  const struct pyi_names *names, struct pyi_plan **ret_plan,
 			  struct pyi_err *err);
 

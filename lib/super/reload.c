@@ -16,6 +16,7 @@
 #include "super/policy_store.h"
 #include "super/registry.h"
 #include "super/reload_commit.h"
+#include "super/reload_files.h"
 #include "super/reload_review.h"
 #include "super/token.h"
 
@@ -88,30 +89,51 @@ static int check_state(const char *name, const struct pyi_abi_sandbox *sandbox, 
 								      : "not running yet: try again");
 }
 
-/* From the policies to the commit. */
+/* From the plan to the commit. */
+static int review_plan(struct pyi_reload_job *job, const struct pyi_reload_request *request,
+		       struct pyi_err *err)
+{
+	const struct pyi_reload_files *files = job->files;
+	int ret = pyi_reload_review_sockets(job->plan, job->sandbox.flags, err);
+
+	if (ret == 0)
+		ret = pyi_reload_files_review(files, job->plan, err);
+	if (ret == 0 && request->dry_run)
+		return pyi_reload_files_change(files, files->from, job->plan, true, err);
+	return ret ? ret : pyi_reload_commit(job, err);
+}
+
 static int review(struct pyi_registry *registry, const char *name,
 		  const struct pyi_abi_sandbox *sandbox, const struct pyi_reload_request *request,
 		  const struct pyi_policy *old, struct pyi_reload_answer *answer, struct pyi_err *err)
 {
-	enum pyi_mode mode = sandbox->flags & PYI_SANDBOX_DEV ? PYI_MODE_DEV : PYI_MODE_COMPATIBILITY;
+	struct pyi_reload_files files = { .is_needed = false };
 	struct pyi_reload_job job = {
 		.registry = registry,
 		.name = name,
 		.sandbox = *sandbox,
 		.policy = request->policy,
+		.old = old,
+		.files = &files,
 	};
+	struct pyi_policy *start = NULL;
 	struct pyi_plan *plan = NULL;
-	int ret;
+	int ret = pyi_policy_store_get(name, NULL, &start, err);
 
-	ret = pyi_reload_review(old, request->policy, &answer->changes, err);
 	if (ret == 0)
-		ret = pyi_plan_build_reload(request->policy, mode, request->names, &plan, err);
+		ret = pyi_reload_review(start, old, request->policy, sandbox->flags,
+					&answer->changes, err);
 	if (ret == 0)
-		ret = pyi_reload_review_sockets(plan, sandbox->flags, err);
+		ret = pyi_reload_files_begin(&files, sandbox, name, old, request->policy, err);
+	if (ret == 0)
+		ret = pyi_reload_files_plan(sandbox, request->policy, request->names,
+					    files.is_needed ? &files.grants : NULL, &plan, err);
 	job.plan = plan;
-	if (ret == 0 && !request->dry_run)
-		ret = pyi_reload_commit(&job, err);
+	if (ret == 0)
+		ret = review_plan(&job, request, err);
 	pyi_plan_free(plan);
+	pyi_reload_files_release(&files, ret == 0 && !request->dry_run);
+	pyi_policy_free(start);
 	return ret;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/fault.h"
+#include "base/log.h"
 #include "base/util.h"
 #include "kernel/bpf.h"
 #include "kernel/cgroup_limits.h"
@@ -20,6 +21,7 @@
 #include "super/policy_store.h"
 #include "super/registry.h"
 #include "super/reload.h"
+#include "super/reload_files.h"
 
 enum { LOCK_TIMEOUT_MS = 10000 };
 
@@ -91,27 +93,54 @@ static void forget_note(struct pyi_abi_sandbox *sandbox)
 		sandbox->state = PYI_STATE_RUNNING;
 }
 
+/* Make the files what the second policy says, whatever they are by now. A sandbox that has ended has none. */
+static int settle_files(const char *name, const struct pyi_abi_sandbox *sandbox,
+			const uint8_t from_digest[32], const uint8_t to_digest[32], struct pyi_err *err)
+{
+	struct pyi_policy *from = NULL, *to = NULL;
+	struct pyi_err unused = { 0 };
+	int ret = pyi_policy_store_get(name, to_digest, &to, err);
+
+	/* A policy whose text was not written yet has changed nothing. */
+	if (ret == 0 && pyi_policy_store_get(name, from_digest, &from, &unused) == 0)
+		ret = pyi_reload_files_settle(sandbox, name, from, to, err);
+	pyi_policy_free(from);
+	pyi_policy_free(to);
+	return ret == -ESRCH ? 0 : ret;
+}
+
 /* Under the lock: the one who noted it is dead. */
 static int settle(struct pyi_registry *registry, const char *name, struct pyi_abi_sandbox *sandbox,
 		  struct pyi_err *err)
 {
+	const struct pyi_abi_sandbox sandbox_was = *sandbox;
 	const struct pyi_abi_reload *note = &sandbox->reload;
 	struct pyi_err unused = { 0 };
+	struct pyi_err failed = { 0 };
 	struct pyi_bpf *bpf = NULL;
 	uint32_t generation = 0;
-	int ret = open_bpf(sandbox, &bpf, err);
+	int ret = open_bpf(sandbox, &bpf, err), files = 0;
 
 	if (ret < 0)
 		return ret;
 	if (bpf && pyi_bpf_generation(bpf, sandbox->cgroup, &generation) == 0 &&
 	    generation == note->generation) {
 		take_note(sandbox);
+		files = settle_files(name, sandbox, sandbox_was.policy_digest,
+				     sandbox->policy_digest, &failed);
 	} else {
 		if (bpf)
 			pyi_bpf_unstage(bpf, sandbox->cgroup, note->generation);
-		if (!pyi_sandbox_has_ended(sandbox))
+		if (!pyi_sandbox_has_ended(sandbox)) {
 			(void)change_limits(sandbox, &note->limits, &sandbox->limits, &unused);
+			files = settle_files(name, sandbox, note->policy_digest,
+					     sandbox->policy_digest, &failed);
+		}
 	}
+	/* This was the second try at least. A supervisor has nobody else to tell. */
+	if (files < 0)
+		pyi_log_error("the files of sandbox '%s' are not all what its policy says: %s",
+			      name, failed.msg);
 	pyi_bpf_free(bpf);
 	forget_note(sandbox);
 	return pyi_registry_put(registry, name, sandbox, err);
@@ -182,10 +211,11 @@ static void note_reload(const struct pyi_reload_job *job, struct pyi_abi_sandbox
 }
 
 /* Everything that can fail, with its way back. */
-static int put_in_force(const struct pyi_reload_job *job, struct pyi_bpf *bpf,
+static int put_in_force(struct pyi_reload_job *job, struct pyi_bpf *bpf,
 			const struct pyi_abi_sandbox *sandbox, struct pyi_err *err)
 {
 	const struct pyi_abi_reload *note = &sandbox->reload;
+	const struct pyi_reload_files *files = job->files;
 	struct pyi_err unused = { 0 };
 	int ret;
 
@@ -193,7 +223,10 @@ static int put_in_force(const struct pyi_reload_job *job, struct pyi_bpf *bpf,
 				  : change_limits(sandbox, &sandbox->limits, &note->limits, err);
 	if (ret < 0)
 		return ret;
-	if (bpf) {
+	/* Where programs decide about files, all that either policy needs is there before and while they change over. */
+	ret = pyi_reload_files_change(files, files->from, files->both ? files->both : job->plan,
+				      false, err);
+	if (ret == 0 && bpf) {
 		ret = PYI_FAULT(982, EIO)
 			      ? pyi_err_sys(err, errno, "cannot stage the rules")
 			      : pyi_bpf_stage(bpf, sandbox->cgroup, note->generation, job->plan, err);
@@ -205,8 +238,11 @@ static int put_in_force(const struct pyi_reload_job *job, struct pyi_bpf *bpf,
 				pyi_bpf_unstage(bpf, sandbox->cgroup, note->generation);
 		}
 	}
-	if (ret < 0)
+	if (ret < 0) {
 		(void)change_limits(sandbox, &note->limits, &sandbox->limits, &unused);
+		job->is_unsettled = settle_files(job->name, sandbox, note->policy_digest,
+						 sandbox->policy_digest, &unused) < 0;
+	}
 	return ret;
 }
 
@@ -239,9 +275,20 @@ static int commit_locked(struct pyi_reload_job *job, struct pyi_bpf *bpf, int su
 	else
 		ret = put_in_force(job, bpf, &sandbox, err);
 	if (ret < 0) {
-		(void)pyi_registry_put(job->registry, job->name, &before, &unused);
-		pyi_event_log_state(job->name, pyi_sandbox_state_name(before.state), before.owner.pid);
+		/* With the note left standing the supervisor, or the next command, tries to take it back once more. */
+		if (!job->is_unsettled) {
+			(void)pyi_registry_put(job->registry, job->name, &before, &unused);
+			pyi_event_log_state(job->name, pyi_sandbox_state_name(before.state),
+					    before.owner.pid);
+		}
 		return ret;
+	}
+	/* It is in force; what is left to do takes away what no policy grants any more. */
+	if (job->files->both) {
+		ret = settle_files(job->name, &sandbox, before.policy_digest,
+				   sandbox.reload.policy_digest, err);
+		if (ret < 0)
+			return ret;
 	}
 	if (PYI_FAULT(984, EIO))
 		return pyi_err_sys(err, errno, "cannot write the entry of '%s'", job->name);

@@ -9,12 +9,14 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/util.h"
 #include "plan/plan.h"
 #include "policy/diff.h"
 #include "policy/policy.h"
 #include "pyi_abi.h"
 
 struct review {
+	uint32_t flags;
 	struct pyi_buf *changes;
 	struct pyi_err *err;
 	const char *policy; /* name of the new one */
@@ -22,18 +24,20 @@ struct review {
 };
 
 /* Why it cannot change in a running sandbox; NULL when it can. */
-static const char *fixed_because(const struct pyi_change *change)
+static const char *fixed_because(const struct pyi_change *change, uint32_t flags)
 {
 	switch (change->section) {
 	case PYI_SECTION_FS:
-		return "which files and programs there are was settled at the start, and Landlock's ceiling with it";
+		if (!(flags & PYI_SANDBOX_TREE))
+			return "it has no file tree of its own, and Landlock keeps the files of the start";
+		return flags & PYI_SANDBOX_USERNS
+			       ? "root alone can change the files of a sandbox, and this one is an ordinary user's"
+			       : NULL;
 	case PYI_SECTION_ENV:
 	case PYI_SECTION_IMPORTS:
 		return "it was read at the start";
 	case PYI_SECTION_ON_VIOLATION:
 		return "it is part of the system call filter, which was settled at the start";
-	case PYI_SECTION_CEILING:
-		return "the ceiling is that of the start";
 	case PYI_SECTION_LIMITS:
 		if (strcmp(change->key, "open_files") == 0)
 			return "each process has had it since the start";
@@ -50,7 +54,7 @@ static const char *fixed_because(const struct pyi_change *change)
 static int on_change(const struct pyi_change *change, void *arg)
 {
 	struct review *review = arg;
-	const char *why = fixed_because(change);
+	const char *why = fixed_because(change, review->flags);
 	char origin[512] = "";
 
 	pyi_change_print(change, review->changes);
@@ -72,17 +76,47 @@ static int on_change(const struct pyi_change *change, void *arg)
 	return 0;
 }
 
-int pyi_reload_review(const struct pyi_policy *from, const struct pyi_policy *to,
-		      struct pyi_buf *changes, struct pyi_err *err)
+/* A policy may repeat the ceiling of the start, or leave it out. */
+static int review_ceiling(const struct pyi_policy *start, const struct pyi_policy *to,
+			  struct pyi_err *err)
 {
-	struct review review = { .changes = changes, .err = err, .policy = to->name };
+	const struct pyi_policy *net = pyi_policy_ceiling_net(start);
+	struct pyi_policy a = { .ceiling = start->ceiling }, b = { .ceiling = to->ceiling };
+	_cleanup_buf struct pyi_buf was = PYI_BUF_INIT, is = PYI_BUF_INIT;
+
+	pyi_policy_print(&a, false, &was);
+	pyi_policy_print(&b, false, &is);
+	if (was.failed || is.failed)
+		return pyi_err_nomem(err);
+	if (to->ceiling && strcmp(pyi_buf_str(&was), pyi_buf_str(&is)) != 0)
+		return pyi_err_set(err, EPERM,
+				   "%s: ceiling: it is another one than that of the start, which holds while the "
+				   "sandbox runs: leave it out, or spawn it again",
+				   to->name);
+	for (size_t i = 0; net && i < to->n_net; i++) {
+		const struct pyi_net_rule *rule = &to->net[i];
+
+		if (rule->verdict == PYI_ALLOW && !pyi_ceiling_holds_net(net, rule))
+			return pyi_err_set(err, EPERM,
+					   "%s:%u: net: '%s' is outside of the ceiling that the sandbox was started "
+					   "with: spawn it again with a 'ceiling:' that holds it",
+					   rule->from.file, rule->from.line, rule->text);
+	}
+	return 0;
+}
+
+int pyi_reload_review(const struct pyi_policy *start, const struct pyi_policy *from,
+		      const struct pyi_policy *to, uint32_t flags, struct pyi_buf *changes,
+		      struct pyi_err *err)
+{
+	struct review review = { .flags = flags, .changes = changes, .err = err, .policy = to->name };
 	int ret = pyi_policy_diff(from, to, on_change, &review, err);
 
 	if (ret < 0)
 		return ret;
 	if (changes->failed)
 		return pyi_err_nomem(err);
-	return review.is_refused ? -err->errnum : 0;
+	return review.is_refused ? -err->errnum : review_ceiling(start, to, err);
 }
 
 /* The first rule that asks for it. */
@@ -97,10 +131,12 @@ static int refuse_socket(const struct pyi_policy *policy, unsigned int ops, unsi
 			continue;
 		if (rule->from.line)
 			snprintf(place, sizeof(place), ":%u", rule->from.line);
-		return pyi_err_set(err, EPERM,
-				   "%s%s: net: '%s' needs %s, and the sandbox was started without: its system call "
-				   "filter cannot be widened while it runs: spawn it again",
-				   rule->from.file, place, rule->text, what);
+		return pyi_err_set(
+			err, EPERM,
+			"%s%s: net: '%s' needs %s, and the sandbox was started without: its system call "
+			"filter cannot be widened while it runs: spawn it again, with a 'ceiling:' that "
+			"holds it",
+			rule->from.file, place, rule->text, what);
 	}
 	return pyi_err_set(err, EPERM,
 			   "%s: net: needs %s, and the sandbox was started without: spawn it again",

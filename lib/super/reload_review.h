@@ -12,10 +12,12 @@ struct pyi_policy;
 
 /*
  * Writes all differences to `changes`, also when one of them is refused: the first that cannot change while the sandbox
- * runs is the error, with the place it comes from.
+ * runs is the error, with the place it comes from. `start` is the policy of its start, whose ceiling holds for all that
+ * follow; `flags` are PYI_SANDBOX_* of its entry.
  */
-int pyi_reload_review(const struct pyi_policy *from, const struct pyi_policy *to,
-		      struct pyi_buf *changes, struct pyi_err *err);
+int pyi_reload_review(const struct pyi_policy *start, const struct pyi_policy *from,
+		      const struct pyi_policy *to, uint32_t flags, struct pyi_buf *changes,
+		      struct pyi_err *err);
 
 /* Does the plan need sockets that the sandbox was started without (PYI_SANDBOX_* flags of its entry)? */
 int pyi_reload_review_sockets(const struct pyi_plan *plan, uint32_t flags, struct pyi_err *err);

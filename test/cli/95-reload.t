@@ -161,9 +161,9 @@ echo 'version: 1
 nte: []' >bad.yml
 refused "a broken policy" "bad.yml:2: unknown key 'nte'"
 { cat a.yml; echo "fs: [{read: /etc}]"; } >bad.yml
-refused "another file" "bad.yml:7: fs: 'read /etc' is new: it cannot change while the sandbox runs, because which files and programs"
+refused "another file" "bad.yml:7: fs: 'read /etc' is outside of the ceiling that the sandbox was started with"
 { cat a.yml; echo "exec: [{allow: /bin/true}]"; } >bad.yml
-refused "another program" "bad.yml:7: fs: 'exec /bin/true' is new"
+refused "another program" "bad.yml:7: fs: 'exec /bin/true' needs system calls that the sandbox was started without"
 { cat a.yml; echo "env: [{set: A=b}]"; } >bad.yml
 refused "another environment" "bad.yml:7: env: 'set A=b' is new"
 { cat a.yml; echo "imports: [math]"; } >bad.yml

@@ -15,28 +15,82 @@ named "$p"
 swaps=${PYI_WINDOW_SWAPS:-300}
 kills=${PYI_WINDOW_KILLS:-60}
 
-# 1000 always, 2000 never, and one or none of 3001 to 3002.
+# Port 1000 always, 2000 never, and one or none of 3001 to 3002; so with the files and the programs of these numbers, in
+# directories whose other grants come and go, and one of which is covered in a granted one.
+D=$T/srv
+long=$(printf '%0200d' 0)
+mkdir -p "$D/1000/2000" "$D/3001/$long" "$D/3002/2000"
+for f in 1000/f 1000/2000/f 3001/f 3002/f 3002/2000/f "3001/$long/f"; do echo "$f" >"$D/$f"; done
+if has helper:true; then
+	for n in 1000 1000/2000 3001 3002; do cp "$HELPERS/true" "$D/$n/tool"; done
+fi
+chmod -R go+rX "$D"
 for name in a:3001 b:3002 c:3003; do
 	cat >"${name%:*}.yml" <<X
 version: 1
 extends: defaults
+fs:
+  - exec: $D/1000
+  - deny: $D/1000/2000
+  - exec: $D/${name#*:}
+  - deny: $D/3002/2000
+ceiling:
+  fs: [{exec: $D}]
 net:
   - connect: udp://127.0.0.1:1000
   - connect: udp://127.0.0.1:${name#*:}
 limits: {memory: 256MiB, wall_time: 30m, pids: $((${name#*:} - 2950))}
 X
 done
-sed -i '/3003/d' c.yml
+sed -i '/3003$/d' c.yml
+sed -i '/- deny.*3002/d' a.yml c.yml
 
 # Every thread asks for all four in turn; SIGTERM ends it, and it says what it was told.
 cat >hammer.py <<'X'
-import errno, signal, socket, sys, threading, time
+import errno, os, signal, socket, sys, threading, time
 stop = False
 def on_term(*_):
     global stop
     stop = True
 signal.signal(signal.SIGTERM, on_term)
 totals = []
+base = sys.argv[1]
+wrong_file = [0]
+def read(path):
+    try:
+        with open(base + "/" + path) as f:
+            wrong_file[0] += f.read().strip() != path
+        return True
+    except OSError:
+        return False
+def hammer_files():
+    wrong_no = wrong_yes = rounds = 0
+    seen = {3001: 0, 3002: 0}
+    while not stop:
+        rounds += 1
+        wrong_no += not read("1000/f")
+        wrong_yes += read("1000/2000/f")
+        wrong_yes += read("3002/2000/f")
+        for n in seen:
+            seen[n] += read("%d/f" % n)
+    totals.append((rounds, wrong_no, wrong_yes, seen[3001], seen[3002]))
+def runs(path):
+    pid = os.fork()
+    if pid == 0:
+        try: os.execv(base + "/" + path, ["tool"])
+        except OSError: os._exit(100)
+    # The signal that ends it all ends these as well.
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) in (0, -signal.SIGTERM)
+def hammer_programs():
+    wrong_no = wrong_yes = rounds = 0
+    seen = {3001: 0, 3002: 0}
+    while not stop:
+        rounds += 1
+        wrong_no += not runs("1000/tool")
+        wrong_yes += runs("1000/2000/tool")
+        for n in seen:
+            seen[n] += runs("%d/tool" % n)
+    print("programs: %d wrong_no %d wrong_yes %d a %d b %d" % (rounds, wrong_no, wrong_yes, seen[3001], seen[3002]), flush=True)
 def hammer():
     wrong_no = wrong_yes = rounds = 0
     seen = {3001: 0, 3002: 0}
@@ -56,10 +110,18 @@ def hammer():
             else:
                 seen[port] += may
     totals.append((rounds, wrong_no, wrong_yes, seen[3001], seen[3002]))
-threads = [threading.Thread(target=hammer) for _ in range(4)]
+if os.path.exists(base + "/1000/tool") and os.fork() == 0:
+    print("ready 2", flush=True)
+    hammer_programs()
+    os._exit(0)
+threads = [threading.Thread(target=t) for t in (hammer, hammer, hammer_files, hammer_files)]
 for t in threads: t.start()
 print("ready", flush=True)
 for t in threads: t.join()
+if os.path.exists(base + "/1000/tool"):
+    os.kill(0, signal.SIGTERM)
+    os.wait()
+print("files: wrong %d" % wrong_file[0])
 print("rounds %d wrong_no %d wrong_yes %d a %d b %d" % tuple(map(sum, zip(*totals))), flush=True)
 X
 verdict() { # NAME: stop it, and take what it says
@@ -67,12 +129,18 @@ verdict() { # NAME: stop it, and take what it says
 	said=$("$PYISOLATE" logs "$1" | grep '^rounds')
 	diag "$said"
 	like "$said" "^rounds [1-9][0-9]* wrong_no 0 wrong_yes 0 a [1-9][0-9]* b [1-9]" "$2"
+	contains "$("$PYISOLATE" logs "$1")" "files: wrong 0" "no file that was another one's, or empty"
+	if has helper:true; then
+		said=$("$PYISOLATE" logs "$1" | grep '^programs')
+		diag "$said"
+		like "$said" "^programs: [1-9][0-9]* wrong_no 0 wrong_yes 0 a [1-9][0-9]* b [1-9]" "nor of a program"
+	fi
 }
 cgroup_of() { "$PYISOLATE" stats "$1" --json | grep -o '"cgroup":[0-9]*' | cut -d: -f2; }
 generation_of() { "$PYISOLATE" stats "$1" --json | grep -o '"generation":[0-9]*' | cut -d: -f2; }
 
 # ---- swaps
-pyi spawn "${p}a" -p a.yml --token-file tok hammer.py
+pyi spawn "${p}a" -p a.yml --token-file tok hammer.py "$D"
 exits 0 "spawn"
 ok "its threads are at work" wait_for 20 log_has "${p}a" ready
 failed=0
@@ -90,7 +158,7 @@ ok "the rows of one generation are left" wait_for 5 one_generation "$(cgroup_of 
 verdict "${p}a" "no decision that neither policy gives"
 
 # ---- the reloader is killed, at any moment
-pyi spawn "${p}k" -p a.yml --token-file tok hammer.py
+pyi spawn "${p}k" -p a.yml --token-file tok hammer.py "$D"
 ok "another one is at work" wait_for 20 log_has "${p}k" ready
 cgroup=$(cgroup_of "${p}k")
 i=0
