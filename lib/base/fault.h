@@ -10,6 +10,9 @@
  *	if (PYI_FAULT(310, EPERM) || prctl(...) < 0)
  *		return pyi_err_sys(err, errno, "...");
  *
+ * PYISOLATE_LEAVE_OUT=LAYER,LAYER... has a layer not put in force, or not be there, as PYI_LEFT_OUT("LAYER") in its code
+ * says, so that tests can show what the others hold alone.
+ *
  * Each number stands once in the tree: 1xx sandbox.c and init.c, 2xx tree*.c, 3xx lockdown.c, 4xx cgroup, 5xx BPF,
  * 6xx Landlock, 7xx seccomp, 8xx resolve and probe, 9xx lib/super.
  */
@@ -53,9 +56,22 @@ static inline bool pyi_fault_is_due(int point, int errnum)
 	return true;
 }
 
+static inline bool pyi_fault_leaves_out(const char *layer)
+{
+	const char *at = getenv("PYISOLATE_LEAVE_OUT");
+	size_t n = strlen(layer);
+
+	for (; at && *at; at += strcspn(at, ","), at += *at == ',')
+		if (strcspn(at, ",") == n && strncmp(at, layer, n) == 0)
+			return true;
+	return false;
+}
+
 #define PYI_FAULT(point, errnum) pyi_fault_is_due((point), (errnum))
+#define PYI_LEFT_OUT(layer)	 pyi_fault_leaves_out(layer)
 #else
 #define PYI_FAULT(point, errnum) 0
+#define PYI_LEFT_OUT(layer)	 0
 #endif
 
 #endif

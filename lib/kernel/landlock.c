@@ -302,6 +302,8 @@ int pyi_landlock_end(const struct pyi_plan *plan, int abi, int ruleset_fd, int e
 	r = add_rows(plan, ruleset_fd, &attr, exec_fd, err);
 	if (r)
 		return r;
+	if (PYI_LEFT_OUT("landlock"))
+		return 0;
 	if (PYI_FAULT(602, EPERM) || syscall(SYS_landlock_restrict_self, ruleset_fd, flags) < 0)
 		return pyi_err_sys(err, errno, "cannot enter the Landlock domain");
 	return 0;

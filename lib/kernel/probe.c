@@ -28,6 +28,7 @@
 #include <sys/wait.h>
 
 #include "base/err.h"
+#include "base/fault.h"
 #include "base/io.h"
 #include "base/util.h"
 #include "kernel/bpf.h"
@@ -359,6 +360,14 @@ static void probe_lsm_list(struct pyi_facts *facts)
 	set_fact(&facts->bpf_lsm, EOPNOTSUPP, "'bpf' is not in the kernel's lsm= list");
 }
 
+/* In the build for tests alone: a layer that the plan is to do without. */
+static void leave_out(const char *layer, struct pyi_fact *fact)
+{
+	(void)layer;
+	if (PYI_LEFT_OUT(layer))
+		set_fact(fact, EPERM, "left out");
+}
+
 /* What is the same for all runs until the next boot, unless somebody changes the host. */
 static void probe_host(struct pyi_facts *facts)
 {
@@ -375,9 +384,13 @@ static void probe_host(struct pyi_facts *facts)
 
 static void probe_programs(struct pyi_facts *facts)
 {
+	leave_out("namespaces", &facts->namespaces);
+	leave_out("process", &facts->mdwe);
 	if (facts->is_root) {
 		probe_lsm_list(facts);
 		pyi_bpf_probe(facts);
+		leave_out("bpf-lsm", &facts->bpf_lsm);
+		leave_out("bpf-cgroup", &facts->bpf_cgroup);
 		if (facts->bpf_cgroup.errnum)
 			pyi_cgroup_find(facts); /* a parent without programs, then */
 		set_fact(&facts->bpf_perf, facts->bpf_cgroup.errnum,

@@ -10,6 +10,7 @@
  */
 #include "attack_files.h"
 #include "attack_kernel.h"
+#include "attack_pins.h"
 #include "attack_process.h"
 
 /* --------------------------------------------------------------------------------------------------- table */
@@ -31,6 +32,7 @@ static const struct attempt attempts[] = {
 	{ "open-tree", a_open_tree, "new mount API: copy a mount" },
 	{ "mount-setattr", a_mount_setattr, "new mount API: change a mount" },
 	{ "move-mount", a_move_mount, "new mount API: attach a mount" },
+	{ "attach-mount", a_attach_mount, "new mount API: a new file system, attached" },
 	{ "pivot-root", a_pivot_root, "exchange the root" },
 	{ "chroot", a_chroot, "change the root" },
 	{ "unshare-user", a_unshare_user, "become root in a user namespace" },
@@ -152,6 +154,24 @@ static const struct attempt attempts[] = {
 	{ "tmp-fill", a_tmp_fill, "fill /tmp" },
 	{ "tmp-sparse", a_tmp_sparse, "fill the holes of a sparse file" },
 	{ "tmp-inodes", a_tmp_inodes, "50,000 empty files" },
+	{ "pin-list", a_pin_list, "list our BPF pins" },
+	{ "pin-open", a_pin_open, "open a pinned map" },
+	{ "pin-write", a_pin_write, "write to a pinned map" },
+	{ "pin-remove", a_pin_remove, "remove our pins" },
+	{ "pin-make", a_pin_make, "make a directory among the pins" },
+	{ "bpffs-umount", a_bpffs_umount, "unmount the BPF file system" },
+	{ "map-by-id", a_map_by_id, "open a BPF map by its number" },
+	{ "prog-by-id", a_prog_by_id, "open a BPF program by its number" },
+	{ "link-by-id", a_link_by_id, "open a BPF link by its number" },
+	{ "link-detach", a_link_detach, "detach a BPF link" },
+	{ "link-update", a_link_update, "give a BPF link another program" },
+	{ "prog-detach", a_prog_detach, "detach a BPF program from a group" },
+	{ "leave-group", a_leave_group, "leave the control group" },
+	{ "make-group", a_make_group, "make a control group" },
+	{ "supervisor-ptrace", a_supervisor_ptrace, "trace the supervisor" },
+	{ "supervisor-signal", a_supervisor_signal, "signal the supervisor" },
+	{ "supervisor-mem", a_supervisor_mem, "open the supervisor's memory" },
+	{ "supervisor-fd", a_supervisor_fd, "take a descriptor of the supervisor" },
 };
 /* clang-format on */
 
