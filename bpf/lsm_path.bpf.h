@@ -356,23 +356,38 @@ static __always_inline int check_path(struct path *path, struct question *q)
 	return ret;
 }
 
+/* How every question about a name in a directory begins: a room to judge it in, which the caller leaves; or 0, and *ret. */
+static __always_inline struct room *begin_name(struct path *dir, struct question *q, int *ret)
+{
+	enum entry entry = enter(&q->who);
+	struct room *room;
+	enum kind kind;
+
+	*ret = 0;
+	if (entry == PASS)
+		return 0;
+	kind = classify(dir->dentry, dir->mnt);
+	if (entry == REFUSE || kind == NEVER || is_cgroup_fs(dir->dentry)) {
+		*ret = refuse_path(0, q, deny());
+		return 0;
+	}
+	if (kind == BEHIND_ANOTHER)
+		return 0;
+	room = claim_room();
+	if (!room)
+		*ret = refuse_path(0, q, deny());
+	return room;
+}
+
 /* A name that is made or removed. */
 static __always_inline int check_name(struct path *dir, struct dentry *name, __u8 hook)
 {
 	struct question q = { .hook = hook, .need = PYI_PATH_WRITE };
-	enum entry entry = enter(&q.who);
-	struct room *room;
 	int ret;
+	struct room *room = begin_name(dir, &q, &ret);
 
-	if (entry == PASS)
-		return 0;
-	if (entry == REFUSE || classify(dir->dentry, dir->mnt) == NEVER || is_cgroup_fs(dir->dentry))
-		return refuse_path(0, &q, deny());
-	if (classify(dir->dentry, dir->mnt) == BEHIND_ANOTHER)
-		return 0;
-	room = claim_room();
 	if (!room)
-		return refuse_path(0, &q, deny());
+		return ret;
 	if (!put_name(room, dir, name))
 		ret = refuse_path(room, &q, deny());
 	else

@@ -63,21 +63,11 @@ int BPF_PROG(on_rename, struct path *from_dir, struct dentry *from, struct path 
 {
 	struct question q = { .hook = PYI_HOOK_RENAME, .need = PYI_PATH_WRITE, .is_part = 1 };
 	const struct move m = { from_dir, from, to_dir, to };
-	enum entry entry = enter(&q.who);
-	struct room *room;
-	enum kind kind;
 	int ret;
+	struct room *room = begin_name(from_dir, &q, &ret);
 
-	if (entry == PASS)
-		return 0;
-	kind = classify(from_dir->dentry, from_dir->mnt);
-	if (entry == REFUSE || kind == NEVER || is_cgroup_fs(from_dir->dentry))
-		return refuse_path(0, &q, deny());
-	if (kind == BEHIND_ANOTHER)
-		return 0;
-	room = claim_room();
 	if (!room)
-		return refuse_path(0, &q, deny());
+		return ret;
 	ret = check_move(room, &q, &m, flags & RENAME_EXCHANGE);
 	leave_room(room);
 	return ret;
@@ -108,21 +98,11 @@ SEC("lsm/path_link")
 int BPF_PROG(on_link, struct dentry *from, struct path *to_dir, struct dentry *to)
 {
 	struct question q = { .hook = PYI_HOOK_LINK, .need = PYI_PATH_WRITE, .is_part = 1 };
-	enum entry entry = enter(&q.who);
-	struct room *room;
-	enum kind kind;
 	int ret;
+	struct room *room = begin_name(to_dir, &q, &ret);
 
-	if (entry == PASS)
-		return 0;
-	kind = classify(to_dir->dentry, to_dir->mnt);
-	if (entry == REFUSE || kind == NEVER || is_cgroup_fs(to_dir->dentry))
-		return refuse_path(0, &q, deny());
-	if (kind == BEHIND_ANOTHER)
-		return 0;
-	room = claim_room();
 	if (!room)
-		return refuse_path(0, &q, deny());
+		return ret;
 	ret = check_link(room, &q, from, to_dir, to);
 	leave_room(room);
 	return ret;
