@@ -57,9 +57,13 @@ static bool is_plain_environment(char *const *envp)
 	return true;
 }
 
+/* What is called again and again. */
 static bool is_supervisor(int argc, char *const *argv)
 {
-	return argc >= 2 && pyi_bare_is_equal(argv[1], "run");
+	return argc >= 2 &&
+	       (pyi_bare_is_equal(argv[1], "run") || pyi_bare_is_equal(argv[1], "spawn") ||
+		pyi_bare_is_equal(argv[1], "stop") || pyi_bare_is_equal(argv[1], "wait") ||
+		pyi_bare_is_equal(argv[1], "stats") || pyi_bare_is_equal(argv[1], "logs"));
 }
 
 /* What is prepared shall know of no vdso: its address would be another one each time. */

@@ -9,9 +9,10 @@
  * entry, pyi_prestart_entry, puts them in place, mends what differs from process to process, and calls main(). Nothing
  * outside of the binary is read or trusted, and the pages hold no secret.
  *
- * Only `run` starts in this way. The guest computes, and uses all its processor has: whatever is to run Python must be
- * executed anew under its own name, never forked from here. Whatever is not as it was when the program was built falls
- * through to the C library's own entry, before anything is changed.
+ * `run` starts in this way, and the other commands that are called again and again. The guest computes, and uses all
+ * its processor has: whatever is to run Python must be executed anew under its own name, never forked from here.
+ * Whatever is not as it was when the program was built falls through to the C library's own entry, before anything is
+ * changed.
  *
  * What is made anew: the canary and the pointer guard (from AT_RANDOM, as the C library does), everything that comes
  * from the auxiliary vector, the environment, the thread's id and its registrations with the kernel, and the break: the

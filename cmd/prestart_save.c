@@ -11,13 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "base/io.h"
 #include "base/util.h"
 #include "cmd/prestart.h"
+#include "policy/policy.h"
 
 enum { PAGE = 4096, GET_FS = 0x1003, TCB_SCAN = 0x800 };
 
@@ -84,18 +87,22 @@ static int add_segment(struct save *save, const Elf64_Phdr *ph)
 	return 0;
 }
 
-/* Take what is left of the heap, so that whatever the program allocates later comes from the break, which is random. */
+/*
+ * Take what is left of the heap, so that whatever the program allocates later comes from the break, which is random.
+ * With no memory to be had from the kernel, malloc gives out all it has, from the largest piece to the smallest. What
+ * was in it is gone: pages of zeroes need not be prepared.
+ */
 static int use_up_heap(void)
 {
-	size_t left = mallinfo2().keepcost;
-	void *volatile taken[2]; /* never given back: the compiler shall not think that nobody wants it */
+	const struct rlimit none = { PAGE, RLIM_INFINITY }; /* 0 is no limit */
 
-	if (left <= 256)
-		return 0;
-	for (int i = 0; i < 2; i++) {
-		taken[i] = malloc(left / 2 - 64);
-		if (!taken[i])
-			return refuse("out of memory");
+	if (setrlimit(RLIMIT_DATA, &none) < 0)
+		return refuse("cannot limit the heap");
+	for (size_t size = 1 << 20; size; size = size > 4096 ? size / 2 : size - 8) {
+		void *taken; /* never given back */
+
+		while ((taken = malloc(size)))
+			explicit_bzero(taken, size);
 	}
 	return 0;
 }
@@ -185,6 +192,7 @@ int pyi_prestart_save(const char *path)
 {
 	struct save save = { .used = PAGE, .exe_fd = -1, .out_fd = -1 };
 	char page[PAGE] = { 0 };
+	struct pyi_err err = { 0 };
 	int ret;
 
 	_Static_assert(sizeof(struct pyi_prestart) <= PAGE, "the head has a page");
@@ -194,7 +202,8 @@ int pyi_prestart_save(const char *path)
 	save.out_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (save.exe_fd < 0 || save.out_fd < 0)
 		return -refuse("cannot open the files");
-	ret = use_up_heap();
+	/* What nearly every run begins with. */
+	ret = pyi_policy_make_ready(&err) ? refuse(err.msg) : use_up_heap();
 	if (!ret)
 		ret = find_thread(&save.head);
 	if (!ret)

@@ -60,6 +60,9 @@ struct pyi_image_info {
 	char preload[PYI_IMAGE_NAMES_LEN]; /* imported modules, in order, separated by blanks */
 };
 
+/* What pyi_cpu_words said since the last boot, lest it is asked again. */
+void pyi_image_know_cpu(const uint32_t *words);
+
 /*
  * Is the file, from its offset 0, a whole image made by this binary for this CPU? Checks magic, format, build-id, CPU
  * words, the checksum over header and tables, that every range lies in the file and where an image may have pages,

@@ -296,7 +296,7 @@ static int fill_header(struct writer *writer, const char *names)
 	memcpy(header->magic, PYI_IMAGE_MAGIC, sizeof(header->magic));
 	header->format = PYI_IMAGE_FORMAT;
 	memcpy(header->build_id, build_id, PYI_IMAGE_BUILD_ID_LEN);
-	pyi_image_cpu(header->cpu);
+	pyi_cpu_words(header->cpu);
 	strncpy(header->python, pyi_guest_python_version(), sizeof(header->python) - 1);
 	header->names_at = (uint64_t)writer->next_page * PYI_IMAGE_PAGE;
 	header->file_size = header->names_at + strlen(names);

@@ -71,13 +71,16 @@ static uint64_t mount_number(int fd, const char *path, uint64_t *ret_ino)
 	return st.stx_mnt_id;
 }
 
+static bool read_boot(char *boot, size_t size)
+{
+	return pyi_read_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, size) > 0;
+}
+
 static bool find_boot(int dir_fd, char *boot, size_t size)
 {
 	struct statfs fs;
 
-	return fstatfs(dir_fd, &fs) == 0 &&
-	       (fs.f_type == TMPFS_MAGIC ||
-		pyi_read_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, size) > 0);
+	return fstatfs(dir_fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || read_boot(boot, size));
 }
 
 /* Who asks; false where that cannot be told for sure. */
@@ -155,6 +158,9 @@ void pyi_facts_keep(const struct pyi_facts *facts)
 	if (dir_fd < 0 || !find_asker(dir_fd, &file.asker))
 		return;
 	file.facts = *facts;
+	pyi_cpu_words(file.facts.cpu);
+	if (!read_boot(file.facts.boot, sizeof(file.facts.boot)))
+		return;
 	/* Nothing is left of a run that is killed here: the file has its name when it is complete. */
 	fd = openat(dir_fd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
 	if (fd < 0 || fchmod(fd, 0600) < 0 || pyi_write_all(fd, &file, sizeof(file)) != 0)

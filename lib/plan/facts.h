@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/cpu.h"
+
 /* errnum 0: works. Otherwise the errno with which the host refused it. */
 struct pyi_fact {
 	int errnum;
@@ -36,8 +38,10 @@ struct pyi_numa {
 struct pyi_facts {
 	uid_t uid; /* of the invoker: real ids */
 	gid_t gid;
-	bool is_root;	  /* euid 0 with CAP_SYS_ADMIN in this user namespace */
-	char release[65]; /* uname -r, for people only */
+	bool is_root;		     /* euid 0 with CAP_SYS_ADMIN in this user namespace */
+	char release[65];	     /* uname -r, for people only */
+	uint32_t cpu[PYI_CPU_WORDS]; /* base/cpu.h; all 0 and "" where they were not asked for: */
+	char boot[40];		     /* /proc/sys/kernel/random/boot_id */
 
 	struct pyi_fact userns; /* an ordinary user may make user namespaces; 0 for root too when they work */
 	struct pyi_fact namespaces; /* mount, pid, ipc, uts, net, cgroup: as root, or inside a user namespace */

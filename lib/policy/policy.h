@@ -136,6 +136,9 @@ int pyi_policy_load(const char *ref, const struct pyi_policy_flag *flags, size_t
 		    struct pyi_policy **ret_policy, struct pyi_policy_errors *errors,
 		    struct pyi_err *err);
 
+/* Have the policy of those who name none ready for the first pyi_policy_load: for a program that is prepared. */
+int pyi_policy_make_ready(struct pyi_err *err);
+
 /* As pyi_policy_load, for a document in memory (tests, fuzzing); `file` stands in messages. */
 int pyi_policy_parse(const char *file, const char *text, size_t len, struct pyi_policy **ret_policy,
 		     struct pyi_policy_errors *errors, struct pyi_err *err);

@@ -53,15 +53,25 @@ static int find_dir(char *dir, size_t size, struct pyi_err *err)
 	return 0;
 }
 
+static char cached_boot[64];
+
+void pyi_image_know_boot(const char *id)
+{
+	snprintf(cached_boot, sizeof(cached_boot), "%s", id);
+}
+
 static int read_boot(char tag[TAG_LEN + 1], struct pyi_err *err)
 {
 	static const char path[] = "/proc/sys/kernel/random/boot_id";
-	char text[64];
-	ssize_t n = PYI_FAULT(950, EACCES) ? -errno : pyi_read_at(AT_FDCWD, path, text, sizeof(text));
+	ssize_t n = (ssize_t)strlen(cached_boot);
 
-	if (n < TAG_LEN || strspn(text, "0123456789abcdef") < TAG_LEN)
+	if (!n)
+		n = PYI_FAULT(950, EACCES)
+			    ? -errno
+			    : pyi_read_at(AT_FDCWD, path, cached_boot, sizeof(cached_boot));
+	if (n < TAG_LEN || strspn(cached_boot, "0123456789abcdef") < TAG_LEN)
 		return pyi_err_sys(err, n < 0 ? (int)-n : EINVAL, "cannot read '%s'", path);
-	memcpy(tag, text, TAG_LEN);
+	memcpy(tag, cached_boot, TAG_LEN);
 	tag[TAG_LEN] = '\0';
 	return 0;
 }

@@ -50,6 +50,9 @@ struct pyi_image_place {
 	char file[PYI_IMAGE_FILE_LEN];
 };
 
+/* The kernel's boot_id, where it has been read already. */
+void pyi_image_know_boot(const char *id);
+
 /* -ENOENT where this user has no place for a cache, -ENOSYS without /proc. Touches nothing. */
 int pyi_image_place_find(const struct pyi_image_wish *wish, struct pyi_image_place *ret_place,
 			 struct pyi_err *err);

@@ -30,6 +30,10 @@ void pyi_step_image(struct pyi_run *run)
 
 	if (run->options->guest != PYI_GUEST_PYTHON || run->options->no_image)
 		return;
+	if (run->facts_are_known) {
+		pyi_image_know_cpu(run->facts.cpu);
+		pyi_image_know_boot(run->facts.boot);
+	}
 	if (pyi_image_find(&wish, &run->image_fd, &err) == 0) {
 		pyi_step_mark("image");
 		return;

@@ -299,6 +299,22 @@ if has root; then
 	exits 0 "and may have a name of its own"
 	on_site ml read /srv/data/x
 	exits 0 "the others stay"
+	# `run` has that of those who name none ready from the build on.
+	for named in "" "--policy defaults" "--policy defaults --pids 9"; do
+		run unshare --mount sh -euc '
+			mount -t tmpfs tmpfs /etc
+			mkdir -p /etc/pyisolate/policy
+			printf "version: 1\nlimits: {pids: 7}\n" >/etc/pyisolate/policy/defaults.yml
+			exec "$@"' sh "$PYISOLATE" run --dry-run $named -c pass
+		case $named in
+		*pids*) contains "$out" "pids        9" "$named: a flag over the site's own defaults" ;;
+		*) contains "$out" "pids        7" "run $named: the site's own defaults" ;;
+		esac
+	done
+	run "$PYISOLATE" run --dry-run -c pass
+	bare=$(printf '%s\n' "$out" | sed 's/[0-9]\{7,\}/N/g')
+	run env OPENSSL_ia32cap=0 "$PYISOLATE" run --dry-run --policy defaults -c pass
+	is "$(printf '%s\n' "$out" | sed 's/[0-9]\{7,\}/N/g')" "$bare" "ready or loaded: the same plan"
 else
 	skip "needs root" "templates of the site"
 fi
