@@ -201,16 +201,10 @@ static char *tidy_path(const char *path)
 	return pyi_buf_take(&out);
 }
 
-static const char *fs_rule_word(const struct pyi_fs_rule *rule)
-{
-	if (rule->verdict != PYI_ALLOW)
-		return rule->verdict == PYI_DENY ? "deny" : "warn";
-	return rule->access & PYI_WRITE ? "write" : rule->access & PYI_EXEC ? "exec" : "read";
-}
-
 static void print_fs_rule(const struct pyi_fs_rule *rule)
 {
-	printf("%s: %s %s", rule->access == PYI_EXEC ? "exec" : "fs", fs_rule_word(rule), rule->path);
+	printf("%s: %s %s", rule->access == PYI_EXEC ? "exec" : "fs", pyi_policy_fs_rule_word(rule),
+	       rule->path);
 	print_origin(&rule->from);
 }
 

@@ -39,6 +39,13 @@ enum pyi_verdict pyi_policy_decide_fs(const struct pyi_policy *policy, const cha
 	return best ? best->verdict : PYI_DENY;
 }
 
+const char *pyi_policy_fs_rule_word(const struct pyi_fs_rule *rule)
+{
+	if (rule->verdict != PYI_ALLOW)
+		return rule->verdict == PYI_DENY ? "deny" : "warn";
+	return rule->access & PYI_WRITE ? "write" : rule->access & PYI_EXEC ? "exec" : "read";
+}
+
 static bool names_address(const struct pyi_net_rule *rule, const char *host, const uint8_t addr[16])
 {
 	if (rule->host)

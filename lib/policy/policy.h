@@ -166,8 +166,11 @@ bool pyi_policy_path_matches(const char *pattern, const char *path);
 enum pyi_verdict pyi_policy_decide_fs(const struct pyi_policy *policy, const char *path,
 				      unsigned int access, const struct pyi_fs_rule **ret_rule);
 
+/* What the rule does, in the word of the document: "read", "write", "exec", "deny" or "warn". */
+const char *pyi_policy_fs_rule_word(const struct pyi_fs_rule *rule);
+
 /*
- * The same for an address and port. Rules with a host name are compared by `host` (may be NULL) alone.
+ * As pyi_policy_decide_fs for an address and port. Rules with a host name are compared by `host` (may be NULL) alone.
  * Loopback, link-local and metadata addresses are allowed only by a rule whose prefix lies inside their own block:
  * '*', 0.0.0.0/0 and the like do not name them (a deny rule covers them all the same). See policy/netblock.h.
  */

@@ -107,18 +107,11 @@ static char *follow_link(const struct pyi_op *op, const char *path)
 	return pyi_buf_take(&to);
 }
 
-static const char *fs_rule_word(const struct pyi_fs_rule *rule)
-{
-	if (rule->verdict != PYI_ALLOW)
-		return rule->verdict == PYI_DENY ? "deny" : "warn";
-	return rule->access & PYI_WRITE ? "write" : rule->access & PYI_EXEC ? "exec" : "read";
-}
-
 static void tell_fs_rule(const struct pyi_fs_rule *rule, struct pyi_buf *text,
 			 const struct pyi_origin **ret_from)
 {
 	pyi_buf_printf(text, "%s: %s %s", rule->access == PYI_EXEC ? "exec" : "fs",
-		       fs_rule_word(rule), rule->path);
+		       pyi_policy_fs_rule_word(rule), rule->path);
 	*ret_from = &rule->from;
 }
 
