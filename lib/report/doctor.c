@@ -238,6 +238,17 @@ static const char *default_mode(const struct pyi_facts *facts)
 	return name;
 }
 
+/* How the files of a sandbox that runs change with its policy. */
+static const char *file_reload(const struct pyi_facts *facts)
+{
+	if (!facts->is_root || facts->namespaces.errnum || facts->mount_api.errnum)
+		return facts->is_root ? "not here: there is no file tree that could change"
+				      : "root only; network, contracts and limits need no file tree";
+	if (!facts->bpf_lsm.errnum && !facts->bpf_cgroup.errnum && !facts->cgroup.errnum)
+		return "all paths in one step, what is held open as a directory included";
+	return "path by path, each in one step; what is held open as a directory stays as it was";
+}
+
 void pyi_doctor_print(const struct pyi_facts *facts, const char *image, struct pyi_buf *out)
 {
 	const char *mode = default_mode(facts);
@@ -266,6 +277,7 @@ void pyi_doctor_print(const struct pyi_facts *facts, const char *image, struct p
 	pyi_buf_printf(out, "\ngrade %c: %s\n", grade, grade_text(grade));
 	if (mode)
 		pyi_buf_printf(out, "mode by default: %s\n", mode);
+	pyi_buf_printf(out, "reload of files: %s\n", file_reload(facts));
 	pyi_buf_printf(out, "image: %s\n", image);
 }
 
@@ -282,6 +294,7 @@ void pyi_doctor_print_json(const struct pyi_facts *facts, const char *image, str
 	pyi_json_string(&json, "grade", grade);
 	pyi_json_string(&json, "default_mode", default_mode(facts));
 	pyi_json_i64(&json, "landlock_abi", facts->landlock_abi);
+	pyi_json_string(&json, "file_reload", file_reload(facts));
 	pyi_json_string(&json, "image", image);
 	pyi_json_object(&json, "features");
 	for (int i = 0; i < N_FEATURES; i++) {

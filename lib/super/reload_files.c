@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include "policy/policy.h"
 #include "pyi_abi.h"
 #include "super/policy_store.h"
+#include "super/steps.h"
 
 static int on_change(const struct pyi_change *change, void *arg)
 {
@@ -228,9 +230,26 @@ static int refuse(const struct pyi_op *op, unsigned int missing, const char *why
 			   rule ? rule->path : op->path, why);
 }
 
+/* A start denies them by itself; what is in force here is the policy as it is written. */
+static int check_guarded(const struct pyi_policy *policy, struct pyi_err *err)
+{
+	char dirs[PYI_GUARDED_MAX][PATH_MAX];
+
+	if (!pyi_step_guarded(policy, dirs))
+		return 0;
+	return pyi_err_set(
+		err, EPERM,
+		"%s: fs: it lets the guest write to '%s', which other guests start from: add '- deny: %s'",
+		policy->name, dirs[0], dirs[0]);
+}
+
 int pyi_reload_files_review(const struct pyi_reload_files *files, const struct pyi_plan *plan,
 			    struct pyi_err *err)
 {
+	int ret = files->is_needed ? check_guarded(plan->policy, err) : 0;
+
+	if (ret)
+		return ret;
 	for (size_t i = 0; files->is_needed && i < plan->n_ops; i++) {
 		const struct pyi_op *op = &plan->ops[i];
 		unsigned int missing;

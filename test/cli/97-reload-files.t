@@ -133,6 +133,8 @@ refused "${p}a" out "out.yml: ceiling: it is another one than that of the start"
 policy out "write: $D/new" "read: /etc"
 refused "${p}a" out "is outside of the ceiling" "a file to be made and a mistake"
 nok "the file was not made" test -e "$D/new"
+policy out "write: /var/cache"
+refused "${p}a" out "which other guests start from: add '- deny: " "writing where images are kept"
 policy out "write: /tmp"
 refused "${p}a" out "/tmp" "the sandbox's own /tmp"
 ok "all is as it was" says "${p}a" "- - - - r - -"
@@ -238,6 +240,39 @@ ceiling:
 	pyi stop "${p}x"
 else
 	skip "the helper true was not built" "programs"
+fi
+
+# ---- one that ends in the middle
+pyi spawn "${p}e" -p a.yml --token-file tok probe.py "$D" a/f
+ok "one that is going to end" wait_for 10 says "${p}e" "r"
+supervisor=$(supervisor "${p}e")
+(
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		"$PYISOLATE" reload -q "${p}e" b.yml --token-file tok
+		"$PYISOLATE" reload -q "${p}e" a.yml --token-file tok
+	done
+) >reloads.out 2>&1 &
+sleep 0.03
+kill -KILL "$supervisor"
+wait
+ok "is lost" until_state 10 "${p}e" lost
+ok "and its supervisor gone" is_gone "$supervisor"
+unlike "$(cat reloads.out)" "AddressSanitizer|not all what" "with nothing to mend"
+
+# ---- more mounts than there may be
+if has vm && [ -w /proc/sys/fs/mount-max ]; then
+	pyi spawn "${p}m" -p a.yml --token-file tok probe.py "$D" a/f b/f
+	ok "one with little room" wait_for 10 says "${p}m" "r -"
+	max=$(cat /proc/sys/fs/mount-max)
+	mounts_of "${p}m" | wc -l >/proc/sys/fs/mount-max
+	reload "${p}m" b
+	echo "$max" >/proc/sys/fs/mount-max
+	exits 125 "a full table of mounts"
+	contains "$err" "fs.mount-max" "is said to be full"
+	ok "and the tree is as it was" wait_for 10 says "${p}m" "r -"
+	pyi stop "${p}m"
+else
+	skip "fs.mount-max is the whole host's" "a full table of mounts"
 fi
 
 # ---- faults, and whoever does it killed at each of them
