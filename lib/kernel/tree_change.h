@@ -40,6 +40,8 @@ struct pyi_tree_change {
 	gid_t owner_gid;
 	const char *const *kept; /* paths whose places stay, because Landlock has rules about them */
 	size_t n_kept;
+	bool keeps_paths; /* no directory is detached, all are put aside: the LSM programs ask for the path of what is
+			     held open, and of a detached mount the kernel tells one that begins in it */
 	bool check_only; /* is it possible? Nothing is changed */
 };
 

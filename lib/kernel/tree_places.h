@@ -23,6 +23,7 @@ struct pyi_tree_places {
 	int own_fd;  /* the same tmpfs, to be written to */
 	const char *const *kept;
 	size_t n_kept;
+	bool keeps_paths; /* as in struct pyi_tree_change */
 };
 #define PYI_TREE_PLACES_INIT ((struct pyi_tree_places){ .root_fd = -1, .own_fd = -1 })
 

@@ -151,7 +151,7 @@ static int put_away(struct pyi_tree_places *places, const struct pyi_tree_unit *
 	if (fstat(fd, &st) < 0)
 		return pyi_err_sys(err, errno, "cannot look at the mount");
 	is_dir = S_ISDIR(st.st_mode);
-	if (mount->has_children && st.st_nlink)
+	if (st.st_nlink && (mount->has_children || (is_dir && places->keeps_paths)))
 		return put_aside(places, unit, mount, fd, err);
 	if (!is_hidden)
 		return detach(mount->path, err);
@@ -400,6 +400,7 @@ int pyi_tree_swap_run(struct pyi_tree_swap *swap, struct pyi_err *err)
 
 	places.kept = change->kept;
 	places.n_kept = change->n_kept;
+	places.keeps_paths = change->keeps_paths;
 	if (PYI_FAULT(263, EPERM) || pyi_sys_setns(swap->init_fd, CLONE_NEWNS) < 0)
 		return pyi_err_sys(err, errno, "cannot enter the sandbox's mount namespace");
 	umask(0);

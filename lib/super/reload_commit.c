@@ -285,8 +285,7 @@ static int commit_locked(struct pyi_reload_job *job, struct pyi_bpf *bpf, int su
 	}
 	/* It is in force; what is left to do takes away what no policy grants any more. */
 	if (job->files->both) {
-		ret = settle_files(job->name, &sandbox, before.policy_digest,
-				   sandbox.reload.policy_digest, err);
+		ret = pyi_reload_files_change(job->files, job->files->both, job->plan, false, err);
 		if (ret < 0)
 			return ret;
 	}

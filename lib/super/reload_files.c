@@ -280,6 +280,7 @@ int pyi_reload_files_change(const struct pyi_reload_files *files, const struct p
 		.owner_gid = getgid(),
 		.kept = files->kept,
 		.n_kept = files->n_kept,
+		.keeps_paths = files->sandbox->flags & PYI_SANDBOX_LSM,
 		.check_only = check_only,
 	};
 	size_t n;
