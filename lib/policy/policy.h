@@ -156,6 +156,12 @@ void pyi_policy_free(struct pyi_policy *policy);
 /* The effective policy as YAML that parses to the same policy; each rule with its origin as a comment if asked. */
 void pyi_policy_print(const struct pyi_policy *policy, bool with_origins, struct pyi_buf *out);
 
+/* A scalar that is read as this text (bytes that are not UTF-8 as U+FFFD), whatever is in it. */
+void pyi_policy_quote(struct pyi_buf *out, const char *text);
+
+/* Text inside a comment: on one line, printable, at most `max` bytes of it. */
+void pyi_policy_comment(struct pyi_buf *out, const char *text, size_t max);
+
 /* Does a rule's path or pattern cover this absolute path (itself or something above it)? */
 bool pyi_policy_path_matches(const char *pattern, const char *path);
 

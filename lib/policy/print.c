@@ -20,7 +20,7 @@ static bool needs_escape(uint32_t code)
 	       (code >= 0x2066 && code <= 0x2069) || code == 0xfffe || code == 0xffff;
 }
 
-static void add_quoted(struct pyi_buf *out, const char *text)
+void pyi_policy_quote(struct pyi_buf *out, const char *text)
 {
 	size_t len = strlen(text), n;
 	uint32_t code;
@@ -46,6 +46,26 @@ static void add_quoted(struct pyi_buf *out, const char *text)
 	pyi_buf_putc(out, '"');
 }
 
+void pyi_policy_comment(struct pyi_buf *out, const char *text, size_t max)
+{
+	size_t len = strlen(text), n, left = max;
+	uint32_t code;
+
+	for (; len; text += n, len -= n) {
+		n = pyi_utf8_next(text, len, &code);
+		if (n > left) {
+			pyi_buf_puts(out, "...");
+			return;
+		}
+		if (!n || needs_escape(code))
+			pyi_buf_putc(out, '?');
+		else
+			pyi_buf_add(out, text, n);
+		n = n ? n : 1;
+		left -= n <= left ? n : left;
+	}
+}
+
 /* Ends the line; a file's name may hold anything, a comment must stay one. */
 static void end_rule(struct pyi_buf *out, const struct pyi_origin *from, bool with_origins)
 {
@@ -63,7 +83,7 @@ static void add_rule(struct pyi_buf *out, const char *key, const char *value,
 		     const struct pyi_origin *from, bool with_origins)
 {
 	pyi_buf_printf(out, "  - %s: ", key);
-	add_quoted(out, value);
+	pyi_policy_quote(out, value);
 	end_rule(out, from, with_origins);
 }
 
@@ -146,7 +166,7 @@ static void print_imports(const struct pyi_policy *p, struct pyi_buf *out)
 	pyi_buf_puts(out, p->n_imports ? "imports:\n" : "imports: []\n");
 	for (size_t i = 0; i < p->n_imports; i++) {
 		pyi_buf_puts(out, "  - ");
-		add_quoted(out, p->imports[i]);
+		pyi_policy_quote(out, p->imports[i]);
 		pyi_buf_putc(out, '\n');
 	}
 }
@@ -198,7 +218,7 @@ static void print_contracts(const struct pyi_contract_set *set, bool with_origin
 {
 	for (size_t i = 0; set && i < set->n; i++) {
 		pyi_buf_puts(out, i ? "  - " : "contracts:\n  - ");
-		add_quoted(out, set->v[i].text);
+		pyi_policy_quote(out, set->v[i].text);
 		end_rule(out, &set->v[i].from, with_origins);
 	}
 }
