@@ -11,7 +11,14 @@
 #include "report/result.h"
 #include "super/run.h"
 
-enum { RUN_TIMINGS = PYI_RUN_N_IDS, RUN_PROFILE, RUN_TRACE, RUN_TRACE_OUTPUT };
+enum {
+	RUN_TIMINGS = PYI_RUN_N_IDS,
+	RUN_PROFILE,
+	RUN_TRACE,
+	RUN_TRACE_OUTPUT,
+	RUN_AUDIT,
+	RUN_SUGGEST
+};
 
 static const struct pyi_option run_options[] = {
 	PYI_RUN_OPTIONS,
@@ -22,6 +29,10 @@ static const struct pyi_option run_options[] = {
 		       "as root: say on stderr what the guest asks of the kernel, and by which rule"),
 	PYI_RUN_OPTION("trace-output", 'o', "FILE", RUN_TRACE_OUTPUT,
 		       "the same, written to FILE; with --json an object a line"),
+	PYI_RUN_OPTION("audit", 0, NULL, RUN_AUDIT,
+		       "as root: allow what the policy does not deny, and record it"),
+	PYI_RUN_OPTION("suggest", 0, "FILE", RUN_SUGGEST,
+		       "audit, and write the least policy that would have let it run to FILE"),
 	{ 0 },
 };
 
@@ -40,6 +51,13 @@ static int own_option(const struct pyi_option *option, const char *value, void *
 		return 0;
 	case RUN_TRACE:
 		options->trace = true;
+		return 0;
+	case RUN_SUGGEST:
+		options->suggest_path = value;
+		options->audit = options->keep_asked = true;
+		return 0;
+	case RUN_AUDIT:
+		options->audit = options->keep_asked = true;
 		return 0;
 	default:
 		pyi_timing_start();
@@ -63,6 +81,8 @@ static int run_command(int argc, char **argv)
 		pyi_command_print_help(&pyi_command_run);
 		return 0;
 	}
+	if (!ret && options.suggest_path && options.dry_run)
+		ret = pyi_usage_error("run", "--suggest needs a run: it does not go with --dry-run");
 	return ret ? ret : pyi_run(&options);
 }
 

@@ -62,7 +62,9 @@ static int inexact(struct pyi_build *b, const struct pyi_fs_rule *rule, const ch
 
 	pyi_build_origin(&rule->from, origin);
 	pyi_build_lsm_is_off(b); /* the layer that could hold such a rule */
-	if (b->plan->mode == PYI_MODE_HARDENED)
+	/* An audit is no boundary to rely on, unless it is asked to be. */
+	if (b->plan->mode == PYI_MODE_HARDENED &&
+	    !(b->options->audit && b->options->mode == PYI_MODE_DEFAULT))
 		return pyi_err_set(err, EOPNOTSUPP,
 				   "%s: %s; use narrower paths, or --mode compatibility to go without it",
 				   origin, what);

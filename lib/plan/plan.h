@@ -34,6 +34,7 @@ struct pyi_plan_options {
 	enum pyi_guest_kind guest;
 	bool profile;		  /* --profile: what is used is to be seen */
 	bool trace;		  /* what the guest asks is recorded, by its control group */
+	bool audit;		  /* --audit: the rules of that origin show the host's tree */
 	uint32_t required_layers; /* bits 1 << enum pyi_layer, from --require */
 	bool has_user;		  /* --user UID[:GID], as root */
 	uid_t uid;

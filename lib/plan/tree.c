@@ -87,11 +87,21 @@ static int add_own_trees(struct pyi_build *b, struct pyi_err *err)
 	return 0;
 }
 
+/* The file of the host that an audit shows there; its own stands over it as it does without the audit. */
+static bool is_shown(const struct pyi_build *b, const char *path)
+{
+	const struct pyi_cover_node *node = pyi_cover_find(b->cover, path);
+
+	return b->options->audit && node && node->access && !pyi_cover_is_hidden(node) &&
+	       !strcmp(node->path, path) && node->kind == PYI_PATH_FILE && node->rule &&
+	       node->rule->from.is_template;
+}
+
 static int add_file(struct pyi_build *b, const char *path, const char *text, struct pyi_err *err)
 {
 	struct pyi_op *op;
 
-	if (is_taken(b, path))
+	if (is_taken(b, path) && !is_shown(b, path))
 		return 0;
 	op = add_op(b, PYI_OP_FILE, path, NULL, text, err);
 	if (!op)
@@ -276,12 +286,15 @@ int pyi_build_tree(struct pyi_build *b, struct pyi_err *err)
 	if (!b->plan->use_namespaces)
 		return 0;
 	r = add_own_trees(b, err);
-	if (!r)
+	if (!r && !b->options->audit)
 		r = add_own_files(b, err);
 	if (!r)
 		r = add_links(b, err);
 	if (!r)
 		r = add_granted(b, err);
+	/* Over those of the host. */
+	if (!r && b->options->audit)
+		r = add_own_files(b, err);
 	return r;
 }
 

@@ -89,7 +89,8 @@ static void read_flag(struct pyi_loader *l, const struct pyi_source *source,
 	}
 }
 
-void pyi_flags_read(struct pyi_loader *l, const struct pyi_policy_flag *flags, size_t n, const char *cwd)
+void pyi_flags_read(struct pyi_loader *l, const struct pyi_policy_flag *flags, size_t n,
+		    const char *cwd, const char *origin)
 {
 	const char *names[PYI_ARRAY_SIZE(flags_table)];
 
@@ -98,10 +99,13 @@ void pyi_flags_read(struct pyi_loader *l, const struct pyi_policy_flag *flags, s
 	pyi_loader_begin(l);
 	for (size_t i = 0; i < n; i++) {
 		_cleanup_buf struct pyi_buf dashed = PYI_BUF_INIT;
-		struct pyi_source source = { .dir = cwd };
+		struct pyi_source source = { .dir = cwd, .is_template = origin };
 		const struct flag *flag = NULL;
 
-		pyi_buf_printf(&dashed, "--%s", flags[i].name);
+		if (origin)
+			pyi_buf_puts(&dashed, origin);
+		else
+			pyi_buf_printf(&dashed, "--%s", flags[i].name);
 		source.file = pyi_buf_str(&dashed);
 		for (size_t k = 0; k < PYI_ARRAY_SIZE(flags_table) && !flag; k++)
 			if (strcmp(flags_table[k].name, flags[i].name) == 0)

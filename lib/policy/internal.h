@@ -81,9 +81,9 @@ void pyi_schema_read(struct pyi_loader *loader, const struct pyi_source *source,
 /* The value of a top-level key that is a scalar, NULL when absent. */
 const char *pyi_schema_peek(const struct pyi_tree *tree, const char *key, unsigned int *ret_line);
 
-/* A command's flags, as a document. `cwd` as pyi_source.dir. */
+/* A command's flags, as a document. `cwd` as pyi_source.dir; `origin`: of a struct pyi_policy_more, else NULL. */
 void pyi_flags_read(struct pyi_loader *loader, const struct pyi_policy_flag *flags, size_t n,
-		    const char *cwd);
+		    const char *cwd, const char *origin);
 
 /* Begin and end a document: what it both allows and denies is an error. */
 void pyi_loader_begin(struct pyi_loader *loader);

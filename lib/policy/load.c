@@ -379,12 +379,19 @@ int pyi_policy_load(const char *ref, const struct pyi_policy_flag *flags, size_t
 		    struct pyi_policy **ret_policy, struct pyi_policy_errors *errors,
 		    struct pyi_err *err)
 {
+	return pyi_policy_load_with(ref, flags, n_flags, NULL, ret_policy, errors, err);
+}
+
+int pyi_policy_load_with(const char *ref, const struct pyi_policy_flag *flags, size_t n_flags,
+			 const struct pyi_policy_more *more, struct pyi_policy **ret_policy,
+			 struct pyi_policy_errors *errors, struct pyi_err *err)
+{
 	__attribute__((cleanup(release_chain))) struct chain c = { .n = 0 };
 	struct pyi_source asker = { .file = NULL };
 	_cleanup_free char *cwd = NULL;
 	_cleanup_free char *file = NULL;
 
-	if (is_ready(ref, n_flags)) {
+	if (is_ready(ref, n_flags + (more ? more->n_flags : 0))) {
 		if (errors)
 			*errors = (struct pyi_policy_errors){ .lines = NULL };
 		*ret_policy = pyi_take_ptr(cached_ready);
@@ -401,8 +408,10 @@ int pyi_policy_load(const char *ref, const struct pyi_policy_flag *flags, size_t
 		read_chain(&c);
 	if (n_flags) {
 		cwd = realpath(".", NULL); /* NULL when it is gone: relative paths are then refused */
-		pyi_flags_read(&c.loader, flags, n_flags, cwd);
+		pyi_flags_read(&c.loader, flags, n_flags, cwd, NULL);
 	}
+	if (more)
+		pyi_flags_read(&c.loader, more->flags, more->n_flags, NULL, more->origin);
 	return finish(&c, ret_policy, errors, err);
 }
 

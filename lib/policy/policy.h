@@ -118,6 +118,13 @@ struct pyi_policy_flag {
 	const char *value; /* borrowed */
 };
 
+/* One more document, behind the flags; what in it is not on this host is left out, as for a template. */
+struct pyi_policy_more {
+	const char *origin; /* of all its rules: "--audit" */
+	const struct pyi_policy_flag *flags;
+	size_t n_flags;
+};
+
 /* All errors of a document, each a whole line "file:line: message"; for `policy check`. */
 struct pyi_policy_errors {
 	char **lines;
@@ -138,6 +145,11 @@ int pyi_policy_load(const char *ref, const struct pyi_policy_flag *flags, size_t
 
 /* Have the policy of those who name none ready for the first pyi_policy_load: for a program that is prepared. */
 int pyi_policy_make_ready(struct pyi_err *err);
+
+/* As pyi_policy_load, with one more document; `more` may be NULL. */
+int pyi_policy_load_with(const char *ref, const struct pyi_policy_flag *flags, size_t n_flags,
+			 const struct pyi_policy_more *more, struct pyi_policy **ret_policy,
+			 struct pyi_policy_errors *errors, struct pyi_err *err);
 
 /* As pyi_policy_load, for a document in memory (tests, fuzzing); `file` stands in messages. */
 int pyi_policy_parse(const char *file, const char *text, size_t len, struct pyi_policy **ret_policy,

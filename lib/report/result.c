@@ -40,6 +40,7 @@ static void denial_release(struct pyi_denial *denial)
 	free(denial->op);
 	free(denial->target);
 	free(denial->at);
+	free(denial->grant);
 	memset(denial, 0, sizeof(*denial));
 }
 
@@ -77,7 +78,7 @@ int pyi_result_add_denial(struct pyi_result *result, const struct pyi_denial *de
 		return 0;
 	if (copy_string(denial->rule, &copy.rule) || copy_string(denial->file, &copy.file) ||
 	    copy_string(denial->op, &copy.op) || copy_string(denial->target, &copy.target) ||
-	    copy_string(denial->at, &copy.at)) {
+	    copy_string(denial->at, &copy.at) || copy_string(denial->grant, &copy.grant)) {
 		denial_release(&copy);
 		return -ENOMEM;
 	}
@@ -132,6 +133,8 @@ static void print_denial(struct pyi_json *json, const struct pyi_denial *denial)
 		pyi_json_bool(json, "warning", true);
 	if (denial->is_claim)
 		pyi_json_bool(json, "claim", true);
+	if (denial->grant)
+		pyi_json_string(json, "grant", denial->grant);
 	pyi_json_end_object(json);
 }
 
@@ -174,6 +177,7 @@ void pyi_result_print_json(const struct pyi_result *result, struct pyi_buf *out)
 	pyi_json_u64(&json, "generation", result->generation);
 	pyi_json_string(&json, "policy", result->policy_digest[0] ? result->policy_digest : NULL);
 	pyi_json_string(&json, "mode", result->mode);
+	pyi_json_bool(&json, "audit", result->is_audit);
 	pyi_json_bool(&json, "image", result->has_image);
 	pyi_json_ms(&json, "wall_ms", result->wall_us);
 	pyi_json_ms(&json, "cpu_ms", result->cpu_us);

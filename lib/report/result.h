@@ -56,6 +56,7 @@ struct pyi_denial {
 	uint64_t at_us; /* since the start of the run; 0: unknown */
 	int pid;	/* on the host; 0: unknown */
 	int thread;
+	char *grant; /* of an audit: what would allow it, "--allow-read /srv/data"; NULL: nothing that narrow */
 	bool is_warning;
 	bool is_claim; /* told by the guest, which may lie; the verdict itself was checked against the policy */
 };
@@ -94,6 +95,7 @@ struct pyi_result {
 	uint32_t generation;
 	char policy_digest[65]; /* hex; "" before a policy was loaded */
 	const char *mode;	/* NULL before a plan was made */
+	bool is_audit;		/* nothing was denied by default */
 	bool has_image;		/* Python started from an image */
 	uint64_t wall_us;
 	uint64_t cpu_us;
@@ -128,6 +130,7 @@ int pyi_result_add_denial(struct pyi_result *result, const struct pyi_denial *de
  *	reason, exit_code	pyi_reason_name, DESIGN's table of codes
  *	signal, name		null when there is none
  *	generation, policy, mode	policy is the digest in hex; policy and mode are null before they are known
+ *	audit			was it an audit (run --audit)?
  *	image			did Python start from an image?
  *	wall_ms, cpu_ms		milliseconds with 3 decimals
  *	memory_peak_bytes	null when unknown
@@ -143,7 +146,8 @@ int pyi_result_add_denial(struct pyi_result *result, const struct pyi_denial *de
  *	denials			the first 100: {rule, file, op, path (address of a network op), errno, at, at_ms, pid,
  *				thread, warning, claim}; rule is null when its policy is not known any more; file, at
  *				(file and line of the guest's Python), at_ms and, on the host, pid and thread are null
- *				when unknown; warning and claim left out when false
+ *				when unknown; warning and claim left out when false;
+ *				grant (of an audit: the option that would allow it) where there is none
  *	denials_total
  *	layers			{NAME: {state: on | off | unused, why}}, why left out when empty
  *	error			the message of a failed set-up, else null

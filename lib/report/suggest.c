@@ -17,6 +17,7 @@ enum {
 	AT_MAX = 120,
 	LEFT_OUT_MAX = 40, /* lines of what is not granted */
 	LEFT_OUT_PATH_MAX = 200,
+	COUNT_LEN = 32,
 	MIB = 1 << 20,
 	MEMORY_STEP = 16 * MIB,
 	MEMORY_MIN = 64 * MIB,
@@ -216,6 +217,17 @@ static void print_measured(const struct pyi_suggest *s, bool *has_title, struct 
 			    pyi_format_duration(wall_ms, measured), has_title, out);
 }
 
+static const char *format_count(uint64_t count, char *buf)
+{
+	snprintf(buf, COUNT_LEN, "%" PRIu64, count);
+	return buf;
+}
+
+static const char *format_node(uint64_t node_plus_1, char *buf)
+{
+	return format_count(node_plus_1 - 1, buf);
+}
+
 /* Limits of flags, where no smaller one is suggested. */
 static void print_limits(const struct pyi_suggest *s, struct pyi_buf *out)
 {
@@ -233,8 +245,9 @@ static void print_limits(const struct pyi_suggest *s, struct pyi_buf *out)
 	FLAG_LIMIT(cpu_time_ms, "cpu_time", pyi_format_duration);
 	FLAG_LIMIT(wall_time_ms, "wall_time", pyi_format_duration);
 	FLAG_LIMIT(cpu_permille, "cpu", pyi_format_cpu);
-	FLAG_LIMIT(pids, "pids", pyi_format_size);
-	FLAG_LIMIT(open_files, "open_files", pyi_format_size);
+	FLAG_LIMIT(pids, "pids", format_count);
+	FLAG_LIMIT(open_files, "open_files", format_count);
+	FLAG_LIMIT(numa, "numa", format_node);
 	FLAG_LIMIT(output_bytes, "output", pyi_format_size);
 	FLAG_LIMIT(tmp_bytes, "tmp", pyi_format_size);
 	FLAG_LIMIT(net_bytes, "net_bytes", pyi_format_size);

@@ -57,6 +57,13 @@ struct pyi_suggest {
 	const char *note; /* a line at the beginning: how the run ended; NULL: none */
 };
 
+/* Is it a use of what the base does not grant, and no sandbox has? */
+bool pyi_suggest_wants_path(const struct pyi_suggest *suggest, const struct pyi_suggest_path *use);
+bool pyi_suggest_wants_address(const struct pyi_suggest *suggest, const struct pyi_suggest_address *use);
+
+/* As in a policy: "udp://192.0.2.1:53", "example.com:443". */
+void pyi_suggest_format_address(const struct pyi_suggest_address *use, char *buf, size_t size);
+
 /* The document; out->failed when memory ran out. */
 void pyi_suggest_print(struct pyi_suggest *suggest, struct pyi_buf *out);
 

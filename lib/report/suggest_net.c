@@ -3,6 +3,7 @@
 #include "report/suggest_net.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,17 +36,17 @@ static int compare(const void *x, const void *y)
 	return c ? c : a->order < b->order ? -1 : a->order > b->order;
 }
 
-/* Allowed already, or not to be had: a policy names no port 0 to connect to. */
-static bool is_settled(const struct pyi_suggest *s, const struct pyi_suggest_address *use)
+/* Not what is allowed already, nor what cannot be had: a policy names no port 0 to connect to. */
+bool pyi_suggest_wants_address(const struct pyi_suggest *s, const struct pyi_suggest_address *use)
 {
 	const struct pyi_net_rule *rule = NULL;
 	enum pyi_verdict verdict;
 
 	if (use->op == PYI_NET_CONNECT && !use->port)
-		return true;
+		return false;
 	verdict = pyi_policy_decide_net(s->base, use->op, use->proto, use->name, use->addr,
 					use->port, &rule);
-	return rule || verdict != PYI_DENY;
+	return !rule && verdict == PYI_DENY;
 }
 
 static void print_host(const struct pyi_suggest_address *use, struct pyi_buf *out)
@@ -53,6 +54,8 @@ static void print_host(const struct pyi_suggest_address *use, struct pyi_buf *ou
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 	char text[INET6_ADDRSTRLEN] = "";
 
+	if (use->proto == PYI_NET_UDP)
+		pyi_buf_puts(out, "udp://");
 	if (use->name) {
 		pyi_buf_puts(out, use->name);
 	} else if (!memcmp(use->addr, mapped, sizeof(mapped))) {
@@ -64,14 +67,22 @@ static void print_host(const struct pyi_suggest_address *use, struct pyi_buf *ou
 	}
 }
 
+void pyi_suggest_format_address(const struct pyi_suggest_address *use, char *buf, size_t size)
+{
+	struct pyi_buf text = PYI_BUF_INIT;
+
+	print_host(use, &text);
+	pyi_buf_printf(&text, ":%u", use->port);
+	snprintf(buf, size, "%s", pyi_buf_str(&text));
+	pyi_buf_release(&text);
+}
+
 static void print_ports(const struct pyi_suggest_address *first, uint16_t port_max, uint64_t count,
 			struct pyi_buf *out)
 {
 	struct pyi_buf text = PYI_BUF_INIT;
 
 	pyi_buf_printf(out, "  - %s: ", first->op == PYI_NET_BIND ? "bind" : "connect");
-	if (first->proto == PYI_NET_UDP)
-		pyi_buf_puts(&text, "udp://");
 	print_host(first, &text);
 	pyi_buf_printf(&text, ":%u", first->port);
 	if (port_max != first->port)
@@ -108,7 +119,7 @@ void pyi_suggest_print_addresses(struct pyi_suggest *s, bool *has_title, struct 
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->n_addresses; i++)
-		if (!is_settled(s, &v[i])) {
+		if (pyi_suggest_wants_address(s, &v[i])) {
 			v[n] = v[i];
 			v[n].order = n;
 			n++;

@@ -105,6 +105,20 @@ static void cut_last(char *path)
 	slash[slash == path] = '\0';
 }
 
+/* What is written or run must be read. */
+static unsigned int access_of(const struct pyi_suggest_path *use)
+{
+	return use->access | PYI_READ;
+}
+
+bool pyi_suggest_wants_path(const struct pyi_suggest *s, const struct pyi_suggest_path *use)
+{
+	if (use->path[0] != '/' || is_own(s, use->path) || is_settled(s, use->path, access_of(use)))
+		return false;
+	/* Directories of the root: there are such in every sandbox, or nothing says that it matters. */
+	return use->access || !use->is_dir || !is_wide(use->path);
+}
+
 /* What one use asks for. False: nothing. */
 static bool rule_of(const struct pyi_suggest *s, const struct pyi_suggest_path *use, size_t order,
 		    struct pyi_suggest_rule *rule)
@@ -116,17 +130,10 @@ static bool rule_of(const struct pyi_suggest *s, const struct pyi_suggest_path *
 					   .order = order,
 					   .at_file = use->at_file,
 					   .at_line = use->at_line };
-	if (use->path[0] != '/' || is_own(s, use->path))
+	if (!pyi_suggest_wants_path(s, use))
 		return false;
-	if (access & (PYI_WRITE | PYI_EXEC))
-		access |= PYI_READ;
 	/* To see a file is to be granted it; of a directory that is too much. */
-	rule->access = access ? access : PYI_READ;
-	if (is_settled(s, use->path, rule->access))
-		return false;
-	/* There are such in every sandbox, or nothing says that it matters. */
-	if (!access && rule->is_dir && is_wide(use->path))
-		return false;
+	rule->access = access_of(use);
 	rule->path = strdup(use->path);
 	if (!rule->path)
 		return true;
@@ -308,7 +315,7 @@ static const char *ending_of(const char *path)
 	return len && len <= ENDING_MAX && !dot[1 + len] ? dot + 1 : NULL;
 }
 
-/* A file, in a directory that is no whole part of the root. Patterns are for reading: for writing few hosts have them. */
+/* A file in a directory that may be granted. Patterns are for reading: for writing few hosts have them. */
 static bool can_gather(const struct pyi_suggest_rule *rule, bool by_ending)
 {
 	size_t len = dir_len(rule->path);

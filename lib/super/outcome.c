@@ -153,7 +153,7 @@ static bool is_private_path(const char *path)
 }
 
 /* Would the call have met something outside: the path itself or, for a new file, its directory? */
-static bool exists_outside(const char *path, bool is_write)
+static bool exists_outside(const struct pyi_plan *plan, const char *path, bool is_write)
 {
 	char parent[PATH_MAX];
 	struct stat st;
@@ -166,6 +166,10 @@ static bool exists_outside(const char *path, bool is_write)
 	snprintf(parent, sizeof(parent), "%s", path);
 	slash = strrchr(parent, '/');
 	slash[slash == parent] = '\0';
+	/* A directory of the sandbox's own, in which everything can be made. */
+	for (size_t i = 0; i < plan->n_ops; i++)
+		if (plan->ops[i].kind == PYI_OP_TMPFS && strcmp(plan->ops[i].path, parent) == 0)
+			return false;
 	return lstat(parent, &st) == 0;
 }
 
@@ -181,7 +185,7 @@ static bool is_denial(const struct pyi_plan *plan, const struct pyi_report_msg *
 	*ret_access = wanted_access(plan, msg, path);
 	if (pyi_policy_decide_fs(plan->policy, path, *ret_access, ret_rule) != PYI_DENY)
 		return false;
-	return msg->errnum != ENOENT || exists_outside(path, *ret_access == PYI_WRITE);
+	return msg->errnum != ENOENT || exists_outside(plan, path, *ret_access == PYI_WRITE);
 }
 
 /* What the guest says of it where the kernel has said it too: then only the line of its code is of use. */

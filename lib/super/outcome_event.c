@@ -97,7 +97,7 @@ static void tell_net(const struct pyi_policy *policy, const struct pyi_bpf_event
 	told->denial.op = (char *)(event->op == PYI_BPF_SOCKET ? "socket"
 				   : event->op == PYI_BPF_BIND ? "bind"
 							       : "connect");
-	told->denial.errnum = EPERM;
+	told->denial.errnum = event->is_warning ? 0 : EPERM;
 	pyi_outcome_format_address(event, told->target, sizeof(told->target));
 	told->denial.target = told->target;
 	if (event->contract) {

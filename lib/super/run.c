@@ -60,6 +60,7 @@ static void run_release(struct pyi_run *run)
 	pyi_grants_release(&run->grants);
 	pyi_grants_release(&run->ceiling);
 	pyi_policy_free(run->policy);
+	pyi_audit_release(&run->audit);
 }
 
 /* Nothing without --timings. */
@@ -164,6 +165,8 @@ static int run_steps(struct pyi_run *run, struct pyi_err *err)
 		ret = run_guest(run, err);
 	if (!ret)
 		pyi_step_outcome(run);
+	if (!ret && run->options->audit)
+		ret = pyi_audit_end(run, err);
 	return ret;
 }
 

@@ -86,6 +86,8 @@ struct pyi_run_options {
 	const char *trace_path;		   /* to this file in place of stderr; NULL: stderr */
 	bool trace_json;
 	bool keep_asked; /* the run is traced, pyi_run.asked has the records at its end; root */
+	bool audit;	 /* allow what the invoker may, and record it; with keep_asked */
+	const char *suggest_path; /* of an audit: the file for the suggested policy, NULL */
 	bool dry_run;
 	bool json;				    /* with --dry-run */
 	bool no_image;				    /* start normally, and make none */

@@ -3,6 +3,8 @@
 #ifndef PYI_SUPER_SOURCE_H
 #define PYI_SUPER_SOURCE_H
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "guest/guest.h"
 
@@ -14,6 +16,15 @@ struct pyi_source {
 	char *path0;	  /* sys.path[0], owned */
 	char *script_dir; /* real directory of a script, NULL otherwise; owned */
 };
+
+enum { PYI_SOURCE_LINE_MAX = 256 };
+
+/*
+ * A line (from 1) of the program, or of a file that its frames name; what is longer is cut. False: there is none.
+ * `target` is that of the options (NULL: none), relative names are relative to `cwd`.
+ */
+bool pyi_source_line(const struct pyi_source *source, const char *target, const char *cwd,
+		     const char *file, unsigned int number, char ret[PYI_SOURCE_LINE_MAX]);
 
 #define _cleanup_source __attribute__((cleanup(pyi_source_release)))
 void pyi_source_release(struct pyi_source *source);

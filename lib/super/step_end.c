@@ -166,6 +166,7 @@ void pyi_step_fill_result(struct pyi_run *run)
 		result->mode = pyi_mode_name(run->plan->mode);
 		memcpy(result->layers, run->plan->layers, sizeof(result->layers));
 	}
+	result->is_audit = run->options->audit;
 	result->wants_profile = run->options->profile;
 	if (run->observer)
 		pyi_observer_tell(run->observer, result);

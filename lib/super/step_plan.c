@@ -37,16 +37,20 @@ static void log_plan(const struct pyi_run *run)
 		pyi_log_verbose("%s", run->plan->warnings[i]);
 }
 
-/* As pyi_policy_load; and the guest can write to nothing that other guests start from. */
+/* As pyi_policy_load, with the rules of an audit; and the guest can write to nothing that other guests start from. */
 static int load_policy(struct pyi_run *run, struct pyi_err *err)
 {
 	const struct pyi_run_options *options = run->options;
 	_cleanup_free struct pyi_policy_flag *flags = NULL;
+	struct pyi_policy_more audit;
 	char dirs[PYI_GUARDED_MAX][PATH_MAX];
 	size_t n = options->n_flags, n_dirs;
-	int ret;
+	int ret = options->audit ? pyi_audit_init(run, err) : 0;
 
-	ret = pyi_policy_load(options->policy, options->flags, n, &run->policy, NULL, err);
+	if (ret)
+		return ret;
+	audit = (struct pyi_policy_more){ PYI_AUDIT_ORIGIN, run->audit.flags, run->audit.n };
+	ret = pyi_policy_load_with(options->policy, options->flags, n, &audit, &run->policy, NULL, err);
 	n_dirs = ret ? 0 : pyi_step_guarded(run->policy, dirs);
 	if (!n_dirs)
 		return ret;
@@ -59,7 +63,7 @@ static int load_policy(struct pyi_run *run, struct pyi_err *err)
 		flags[n + i] = (struct pyi_policy_flag){ "deny-write", dirs[i] };
 	pyi_policy_free(run->policy);
 	run->policy = NULL;
-	return pyi_policy_load(options->policy, flags, n + n_dirs, &run->policy, NULL, err);
+	return pyi_policy_load_with(options->policy, flags, n + n_dirs, &audit, &run->policy, NULL, err);
 }
 
 static bool wants_trace(const struct pyi_run_options *options)
@@ -76,6 +80,7 @@ static int build_plan(struct pyi_run *run, struct pyi_err *err)
 		.guest = options->guest,
 		.profile = options->profile,
 		.trace = wants_trace(options),
+		.audit = options->audit,
 		.required_layers = options->required_layers,
 		.has_user = options->has_user,
 		.uid = options->uid,

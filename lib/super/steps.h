@@ -22,6 +22,7 @@
 #include "plan/grants.h"
 #include "report/asked.h"
 #include "report/result.h"
+#include "super/audit.h"
 #include "super/image_cache.h"
 #include "super/observer.h"
 #include "super/run.h"
@@ -40,6 +41,7 @@ struct pyi_run_era {
 struct pyi_run {
 	const struct pyi_run_options *options;
 	struct pyi_policy *policy;
+	struct pyi_audit audit; /* empty without --audit */
 	struct pyi_facts facts;
 	bool facts_are_known; /* from an earlier run: what fails may be because of that */
 	struct pyi_numa numa; /* where the policy names a node */

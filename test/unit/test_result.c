@@ -19,7 +19,18 @@ static void test_whole_record(void **state)
 	struct pyi_result result;
 	char rule[] = "fs: deny /srv/data/private", file[] = "policy.yml:7", op[] = "open";
 	char target[] = "/srv/data/private/x", at[] = "job.py:12";
-	struct pyi_denial denial = { rule, file, op, target, EPERM, at, 12345, 7, 8, false, true };
+	char grant[] = "--allow-read /srv";
+	struct pyi_denial denial = { .rule = rule,
+				     .file = file,
+				     .op = op,
+				     .target = target,
+				     .errnum = EPERM,
+				     .at = at,
+				     .at_us = 12345,
+				     .pid = 7,
+				     .thread = 8,
+				     .grant = grant,
+				     .is_claim = true };
 
 	pyi_result_init(&result);
 	result.reason = PYI_REASON_SIGNAL;
@@ -29,6 +40,7 @@ static void test_whole_record(void **state)
 	result.generation = 3;
 	memset(result.policy_digest, 'a', 64);
 	result.mode = "hardened";
+	result.is_audit = true;
 	result.has_image = true;
 	result.wall_us = 1234567;
 	result.cpu_us = 1000;
@@ -47,14 +59,16 @@ static void test_whole_record(void **state)
 		pyi_buf_str(&out),
 		"{\"reason\":\"signal\",\"exit_code\":137,\"signal\":9,\"name\":\"box\",\"generation\":3,"
 		"\"policy\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\","
-		"\"mode\":\"hardened\",\"image\":true,\"wall_ms\":1234.567,\"cpu_ms\":1.000,\"memory_peak_bytes\":4096,"
+		"\"mode\":\"hardened\",\"audit\":true,\"image\":true,\"wall_ms\":1234.567,\"cpu_ms\":1.000,"
+		"\"memory_peak_bytes\":4096,"
 		"\"output_bytes\":17,\"counters\":{\"denials\":1,\"warnings\":0,\"events_dropped\":2,"
 		"\"net_rx_bytes\":1,\"net_rx_packets\":2,\"net_tx_bytes\":3,\"net_tx_packets\":4,"
 		"\"net_dropped_packets\":5,\"net_delayed_packets\":6,\"contracts_broken\":0},"
 		"\"events\":[{\"at_ms\":0.009,\"kind\":\"PIDS_MAX\",\"refused\":1,\"limit\":8}],"
 		"\"denials\":[{\"rule\":\"fs: deny /srv/data/private\",\"file\":\"policy.yml:7\","
 		"\"op\":\"open\",\"path\":\"/srv/data/private/x\",\"errno\":\"EPERM\",\"at\":\"job.py:12\","
-		"\"pid\":7,\"thread\":8,\"at_ms\":12.345,\"claim\":true}],\"denials_total\":1,\"layers\":{\"namespaces\":{\"state\":\"unused\"},"
+		"\"pid\":7,\"thread\":8,\"at_ms\":12.345,\"claim\":true,\"grant\":\"--allow-read /srv\"}],"
+		"\"denials_total\":1,\"layers\":{\"namespaces\":{\"state\":\"unused\"},"
 		"\"idmap\":{\"state\":\"unused\"},\"cgroup\":{\"state\":\"off\"},"
 		"\"bpf-lsm\":{\"state\":\"unused\"},\"bpf-cgroup\":{\"state\":\"unused\"},"
 		"\"bpf-perf\":{\"state\":\"unused\"},\"landlock\":{\"state\":\"on\",\"why\":\"ABI 7\"},"
@@ -75,7 +89,7 @@ static void test_nothing_known(void **state)
 	assert_non_null(strstr(
 		pyi_buf_str(&out),
 		"\"reason\":\"setup\",\"exit_code\":125,\"signal\":null,"
-		"\"name\":null,\"generation\":0,\"policy\":null,\"mode\":null,\"image\":false,"));
+		"\"name\":null,\"generation\":0,\"policy\":null,\"mode\":null,\"audit\":false,\"image\":false,"));
 	assert_non_null(strstr(pyi_buf_str(&out), "\"memory_peak_bytes\":null"));
 	assert_non_null(strstr(pyi_buf_str(&out), "\"denials\":[],\"denials_total\":0"));
 	assert_non_null(strstr(pyi_buf_str(&out), "\"error\":\"cannot open 'p.yml'\"}\n"));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From uses to a suggested policy: what it lists, what it leaves out, and that no name can make it say another thing. */
+/* From uses to a suggested policy: what it lists and leaves out, and that no name can make it say another thing. */
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -317,12 +317,14 @@ static void test_limits(void **state)
 				  "  cpu_time: 7s  # measured: 1.501s\n"
 				  "  wall_time: 10s  # measured: 2.001s\n");
 	/* No more than there was: the parent's stay, a flag's is listed. */
-	small = suggest_from(&s, "version: 1\nlimits: {memory: 150MiB}\n",
-			     "version: 1\nlimits: {memory: 150MiB, cpu_time: 3s, pids: 7}\n", NULL);
+	small = suggest_from(
+		&s, "version: 1\nlimits: {memory: 150MiB}\n",
+		"version: 1\nlimits: {memory: 150MiB, cpu_time: 3s, pids: 1024, numa: 0}\n", NULL);
 	assert_string_equal(small, "version: 1\n"
 				   "limits:\n"
 				   "  cpu_time: 3s\n"
-				   "  pids: 7\n"
+				   "  pids: 1024\n"
+				   "  numa: 0\n"
 				   "  wall_time: 10s  # measured: 2.001s\n");
 }
 
