@@ -13,7 +13,7 @@
 
 #define PYI_BARE static inline __attribute__((always_inline))
 
-enum { PYI_BARE_OWN_PROCESS = -10000 }; /* PIDFD_SELF of linux/pidfd.h, Linux 6.14 */
+enum { PYI_BARE_OWN_PROCESS = -10000 }; /* PIDFD_SELF of linux/pidfd.h, Linux 6.15 */
 
 /* -errno, or what the call returns. */
 PYI_BARE long pyi_bare_call6(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,

@@ -57,6 +57,7 @@ struct state {
 	pid_t guest;
 	int status_fd;
 	int children_fd; /* /proc/thread-self/children, without namespaces */
+	int root_fd;	 /* of the tree, until the host's is detached; -1 without */
 };
 
 void pyi_init_send(int fd, const struct pyi_status_msg *msg)
@@ -143,8 +144,7 @@ static int open_exec(const struct pyi_init *init, struct pyi_tree_extra *ret_ext
 	return 0;
 }
 
-static int enter_namespaces(const struct state *state, const struct pyi_tree_extra *extra,
-			    struct pyi_err *err)
+static int enter_namespaces(struct state *state, const struct pyi_tree_extra *extra, struct pyi_err *err)
 {
 	const struct pyi_tree_setup setup = {
 		.plan = state->plan,
@@ -159,7 +159,7 @@ static int enter_namespaces(const struct state *state, const struct pyi_tree_ext
 		return pyi_err_sys(err, errno, "cannot make a cgroup namespace");
 	if (PYI_FAULT(112, EPERM) || sethostname(host_name, sizeof(host_name) - 1) < 0)
 		return pyi_err_sys(err, errno, "cannot set the host name of the sandbox");
-	return pyi_tree_build(&setup, err);
+	return pyi_tree_build(&setup, &state->root_fd, err);
 }
 
 static int prepare(struct state *state, int *ret_exec_fd, struct pyi_err *err)
@@ -305,6 +305,10 @@ static int start_guest(struct state *state, int exec_fd)
 		fail(state, &err);
 	}
 	mark("fork");
+	/* Before the programs are armed: from then on nobody here mounts anything. */
+	if (state->root_fd >= 0 && pyi_tree_detach(state->root_fd, &err))
+		fail(state, &err);
+	mark("old root");
 	/* The guest waits at the gate: from its first own step on it is judged, and so are we. */
 	if (state->init->start->bpf && pyi_bpf_arm(state->init->start->bpf) < 0) {
 		pyi_err_sys(&err, errno, "cannot arm the BPF LSM programs");
@@ -458,6 +462,7 @@ _Noreturn void pyi_init_main(const struct pyi_init *init)
 		.guest = -1,
 		.status_fd = init->status_fd,
 		.children_fd = -1,
+		.root_fd = -1,
 	};
 	const struct sigaction by_default = { .sa_handler = SIG_DFL };
 	struct pyi_err err = { 0 };

@@ -7,8 +7,8 @@
  *	supervisor	the caller, outside, keeps its privileges; holds the pidfd of init and the pipes' other ends
  *	init		pid 1 of the sandbox, cloned straight into the cgroup and the namespaces. It waits for `go`
  *			(the supervisor has by then written the id maps), enters the v1 groups, builds the tree, forks
- *			the guest, locks itself down as well (ids, capabilities, a filter of eight system calls), opens
- *			the gate for the guest, then only forwards signals, reaps, and reports the guest's end on the
+ *			the guest, detaches the host's tree, locks itself down as well (ids, capabilities, a filter of
+ *			eight system calls), opens the gate for the guest, then only forwards signals, reaps, and reports the guest's end on the
  *			status pipe. Runs our code only, never executes anything. No Landlock: it opens nothing any
  *			more, and must be able to signal the guest's domain.
  *	guest		pid 2: locks itself down, waits for the gate and executes: our own binary through an inherited

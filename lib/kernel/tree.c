@@ -372,8 +372,8 @@ static int leave_chroot(struct pyi_tree *tree, struct pyi_err *err)
 }
 
 /*
- * Make the mount at fd the root, and what was the root go away. pivot_root(2), "pivot_root(".", ".")": the old root is
- * then the topmost mount on the new one's root, and that is what umount2(".") takes.
+ * Make the mount at fd the root. pivot_root(2), "pivot_root(".", ".")": the old root is then the topmost mount on the
+ * new one's root, and that is what umount2(".") takes from there. No path leads into it but "/..".
  */
 static int pivot(int fd, struct pyi_err *err)
 {
@@ -385,6 +385,12 @@ static int pivot(int fd, struct pyi_err *err)
 					     "cannot change the root (pivot_root): is the host's "
 					     "root still an initramfs?")
 			       : pyi_err_sys(err, errno, "cannot change the root (pivot_root)");
+	return 0;
+}
+
+/* Make the old root go away, from the new one. It is out of reach at once, and then the kernel waits a while. */
+static int detach_old(struct pyi_err *err)
+{
 	if (PYI_FAULT(244, EPERM) || umount2(".", MNT_DETACH) < 0)
 		return pyi_err_sys(err, errno, "cannot detach the old root");
 	return 0;
@@ -401,7 +407,17 @@ static int check_root(int root_fd, struct pyi_err *err)
 	return 0;
 }
 
-/* From the host's tree to ours, with no way back. */
+int pyi_tree_detach(int root_fd, struct pyi_err *err)
+{
+	int ret;
+
+	if (fchdir(root_fd) < 0)
+		return pyi_err_sys(err, errno, "cannot enter the new root");
+	ret = detach_old(err);
+	return ret ? ret : check_root(root_fd, err);
+}
+
+/* From the host's tree to ours; the way back is closed by pyi_tree_detach(). */
 static int switch_root(struct pyi_tree *tree, struct pyi_err *err)
 {
 	int ret;
@@ -414,13 +430,16 @@ static int switch_root(struct pyi_tree *tree, struct pyi_err *err)
 	/* First away from the host, then, where a directory of the host is to be the root, from our tmpfs to that. */
 	if (ret == 0)
 		ret = pivot(tree->own_fd, err);
-	if (ret == 0 && tree->root_fd != tree->own_fd)
-		ret = pivot(tree->root_fd, err);
+	if (ret == 0 && tree->root_fd != tree->own_fd) {
+		ret = detach_old(err);
+		if (ret == 0)
+			ret = pivot(tree->root_fd, err);
+	}
 	if (ret)
 		return ret;
 	if (PYI_FAULT(247, EACCES) || chdir("/") < 0)
 		return pyi_err_sys(err, errno, "cannot enter the new root");
-	return check_root(tree->root_fd, err);
+	return 0;
 }
 
 /*
@@ -464,7 +483,7 @@ static int build(struct pyi_tree *tree, const struct pyi_tree_extra *extra, stru
 	return ret;
 }
 
-int pyi_tree_build(const struct pyi_tree_setup *setup, struct pyi_err *err)
+int pyi_tree_build(const struct pyi_tree_setup *setup, int *ret_root_fd, struct pyi_err *err)
 {
 	struct pyi_tree tree = { .plan = setup->plan,
 				 .idmap_fd = setup->idmap_fd,
@@ -477,8 +496,11 @@ int pyi_tree_build(const struct pyi_tree_setup *setup, struct pyi_err *err)
 	int ret = build(&tree, &setup->extra, err);
 
 	if (tree.root_fd != tree.own_fd)
-		pyi_close_fd(&tree.root_fd);
-	pyi_close_fd(&tree.own_fd);
+		pyi_close_fd(&tree.own_fd);
+	tree.own_fd = -1;
+	if (ret == 0)
+		*ret_root_fd = pyi_take_fd(&tree.root_fd);
+	pyi_close_fd(&tree.root_fd);
 	pyi_close_fd(&tree.host_fd);
 	umask(old_umask);
 	return ret;

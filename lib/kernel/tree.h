@@ -32,10 +32,17 @@ struct pyi_tree_setup {
 
 /*
  * Sources are opened with openat2 and RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS: they were real when they were
- * resolved, and if they no longer are, that is an error. Afterwards the old root is detached and the working
- * directory is the plan's.
+ * resolved, and if they no longer are, that is an error. Afterwards the working directory is the plan's, and paths are
+ * those of the new root; the old one is still mounted over it. *ret_root_fd is the new one, which the caller closes.
  */
-int pyi_tree_build(const struct pyi_tree_setup *setup, struct pyi_err *err);
+int pyi_tree_build(const struct pyi_tree_setup *setup, int *ret_root_fd, struct pyi_err *err);
+
+/*
+ * Detach the old root, and see that nothing but the new one is left. The kernel waits for a grace period in it, tens of
+ * microseconds or, on a busy machine, milliseconds: so it is done while the guest prepares itself, and before it is let
+ * go. The calling process's working directory is the root afterwards.
+ */
+int pyi_tree_detach(int root_fd, struct pyi_err *err);
 
 /* A user namespace (as an fd) that maps host id uid/gid of the invoker to uid/gid of the guest. Root. */
 int pyi_tree_idmap_open(const struct pyi_plan *plan, unsigned int owner_uid, unsigned int owner_gid,

@@ -12,7 +12,7 @@ exits 0 "a run with --timings"
 for stage in policy probe resolve plan start "guest ready" "guest ran" end result release; do
 	contains "$(stages)" "supervisor: $stage" "the supervisor's stage '$stage'"
 done
-for stage in clone3 tree fork lock-down; do
+for stage in clone3 tree fork "old root" lock-down; do
 	contains "$(stages)" "init: $stage" "init's stage '$stage'"
 done
 contains "$(stages)" "guest: lock-down" "the guest's stages before its exec"
