@@ -34,8 +34,9 @@ struct {
 struct contract_event {
 	__u64 cgroup;
 	__u64 body;
-	__u32 events;  /* PYI_EV_BIT()s */
-	__u32 slots;   /* the patterns that it matches, a bit each */
+	__u32 events; /* PYI_EV_BIT()s */
+	__u32 slots; /* paths: the patterns that count this one, a bit each, whatever they count of it */
+	__u32 gone;    /* and what is deleted, where it has another name: a rename */
 	__u32 addr[4]; /* of network events that have one */
 	__u16 port;
 	__u8 protos; /* 1 TCP, 2 UDP; 0: there is no address */
@@ -81,6 +82,23 @@ static __always_inline void contract_match(const struct pyi_abi_contract_code *c
 	}
 }
 
+/* The counters with a path that count this. */
+static __always_inline void contract_match_paths(const struct pyi_abi_contract_code *code,
+						 struct pyi_abi_contract_state *state,
+						 const struct contract_event *e)
+{
+	volatile struct pyi_abi_contract_scratch *s = &state->scratch;
+
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < PYI_CONTRACT_SLOTS; i++) {
+		__u32 counts = code->slot_events[i] & e->events;
+		__u32 slots = counts & PYI_EV_BIT(PYI_EV_DELETE) ? e->gone : e->slots;
+
+		if (counts && slots >> i & 1)
+			s->slots |= 1u << i;
+	}
+}
+
 /* 0, or 1 + the contract that forbids it. Under the lock. */
 static __always_inline __u32 contract_decide(const struct pyi_abi_contract_code *code,
 					     struct pyi_abi_contract_state *state,
@@ -93,7 +111,9 @@ static __always_inline __u32 contract_decide(const struct pyi_abi_contract_code 
 		state->broken++;
 		return state->broken_by;
 	}
-	s->slots = e->slots;
+	s->slots = 0;
+	if (e->slots | e->gone)
+		contract_match_paths(code, state, e);
 	if (e->protos)
 		contract_match(code, state, e);
 	state->values[PYI_VALUE_ELAPSED] = elapsed_ms;

@@ -79,6 +79,9 @@ struct question {
 	__u8 is_dir;
 	__u8 is_warned;
 	__u8 is_part; /* there is another question about the same call: contracts wait for that */
+	__u8 zero;
+	__u16 slots; /* of contracts, that count this path: struct contract_event */
+	__u16 gone;
 };
 
 static __always_inline struct room *claim_room(void)
@@ -123,6 +126,17 @@ static __always_inline __u64 final_of(__u32 page, __u32 state)
 	paths_ptr p = paths_of(page);
 
 	return ((const __u64 __arena *)((const char __arena *)p + sizeof(*p)))[state];
+}
+
+/* The counters of contracts that count paths which lead here. */
+static __always_inline __u16 slots_of(__u32 page, __u32 state)
+{
+	paths_ptr p = paths_of(page);
+	const __u16 __arena *slots = (const __u16 __arena *)((const char __arena *)p + sizeof(*p) +
+							     8UL * p->n_states +
+							     2UL * p->n_states * p->n_classes);
+
+	return p->has_slots ? slots[state] : 0;
 }
 
 /* The state the text in the room leads to. */
@@ -176,7 +190,9 @@ static __always_inline __u32 events_of(const struct question *q)
 /* After the rules: what the contracts say of it. 0, or as contract_judge(). */
 static __always_inline __u8 ask_contracts_path(const struct question *q, int is_allowed)
 {
-	struct contract_event e = { .cgroup = q->who.cgroup, .body = q->who.body };
+	struct contract_event e = {
+		.cgroup = q->who.cgroup, .body = q->who.body, .slots = q->slots, .gone = q->gone
+	};
 
 	if (!(q->who.flags & PYI_ASSIGN_CONTRACTS) || (is_allowed && q->is_part))
 		return 0;
@@ -254,7 +270,10 @@ static __always_inline int settle(const struct room *room, struct question *q)
 
 static __always_inline int ask(const struct room *room, struct question *q)
 {
-	return judge(room, q, final_of(q->who.paths, walk(room, q->who.paths)));
+	__u32 state = walk(room, q->who.paths);
+
+	q->slots = q->gone = slots_of(q->who.paths, state);
+	return judge(room, q, final_of(q->who.paths, state));
 }
 
 /* --------------------------------------------------------------------------------------------- the text of a path */

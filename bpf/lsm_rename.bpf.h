@@ -38,15 +38,18 @@ static __always_inline int check_move(struct room *room, struct question *q, con
 				      int exchange)
 {
 	__u32 page = q->who.paths, from, to;
+	__u16 gone;
 
 	if (!put_name(room, m->from_dir, m->from))
 		return refuse_path(room, q, deny());
 	from = walk(room, page);
+	q->slots = gone = slots_of(page, from);
 	if (!judge(room, q, final_of(page, from)))
 		return deny();
 	if (!put_name(room, m->to_dir, m->to))
 		return refuse_path(room, q, deny());
 	to = walk(room, page);
+	q->slots = slots_of(page, to);
 	if (!judge(room, q, final_of(page, to)))
 		return deny();
 	if ((is_dir(m->from) && !may_move_below(page, from, to)) ||
@@ -54,6 +57,7 @@ static __always_inline int check_move(struct room *room, struct question *q, con
 		record_path(room, q, PYI_EVENT_NO_RULE, EXDEV, 0);
 		return deny_crossing();
 	}
+	q->gone = gone;
 	return settle(room, q);
 }
 
@@ -77,12 +81,14 @@ static __always_inline int check_link(struct room *room, struct question *q, str
 				      struct path *to_dir, struct dentry *to)
 {
 	/* A file that never had a name (O_TMPFILE) is the guest's own. */
-	int has_name = from->d_hash.pprev != 0;
+	int has_name = from->d_hash.pprev != 0, may;
+	__u16 made;
 
 	if (!put_name(room, to_dir, to))
 		return refuse_path(room, q, deny());
 	if (!ask(room, q))
 		return deny();
+	made = q->slots;
 	if (!has_name)
 		return settle(room, q);
 	if (from->d_parent != to_dir->dentry) {
@@ -91,7 +97,9 @@ static __always_inline int check_link(struct room *room, struct question *q, str
 	}
 	if (!put_name(room, to_dir, from))
 		return refuse_path(room, q, deny());
-	return ask(room, q) ? settle(room, q) : deny();
+	may = ask(room, q);
+	q->slots = made; /* what is counted is the name that is made */
+	return may ? settle(room, q) : deny();
 }
 
 SEC("lsm/path_link")

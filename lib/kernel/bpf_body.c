@@ -54,20 +54,28 @@ static void *make_bytes(const struct pyi_dfa *dfa, size_t *ret_len)
 {
 	size_t n = dfa->n_states, rows = n * dfa->n_classes * sizeof(*dfa->next);
 	struct pyi_abi_paths *body;
+	bool has_slots = false;
 	uint64_t *finals;
+	uint16_t *slots;
 
-	*ret_len = sizeof(*body) + n * sizeof(*finals) + rows;
+	for (size_t i = 0; i < n; i++)
+		has_slots = has_slots || dfa->finals[i].slots;
+	*ret_len = sizeof(*body) + n * sizeof(*finals) + rows + (has_slots ? n * sizeof(*slots) : 0);
 	body = calloc(1, *ret_len);
 	if (!body)
 		return NULL;
 	body->n_states = dfa->n_states;
 	body->n_classes = dfa->n_classes;
 	body->start = dfa->start;
+	body->has_slots = has_slots;
 	memcpy(body->classes, dfa->classes, sizeof(body->classes));
 	finals = (uint64_t *)(body + 1);
 	for (size_t i = 0; i < n; i++)
 		finals[i] = pack_final(&dfa->finals[i]);
 	memcpy(finals + n, dfa->next, rows);
+	slots = (uint16_t *)(finals + n) + n * dfa->n_classes;
+	for (size_t i = 0; i < n && has_slots; i++)
+		slots[i] = dfa->finals[i].slots;
 	return body;
 }
 

@@ -9,35 +9,14 @@
 #include "plan/build.h"
 #include "policy/contract.h"
 
-/* The first path in a contract: counters of files and programs count all of them, or none. */
-static const struct pyi_contract_pattern *first_path(const struct pyi_contract_set *set, size_t contract)
-{
-	for (size_t i = 0; i < set->n_ops; i++) {
-		unsigned int slot = set->ops[i].field - (unsigned int)PYI_VALUE_SLOTS;
-
-		if (set->ops[i].contract == contract && slot < set->n_patterns &&
-		    set->patterns[slot].is_path)
-			return &set->patterns[slot];
-	}
-	return NULL;
-}
-
 static int check(struct pyi_build *b, size_t i, struct pyi_err *err)
 {
 	const struct pyi_contract *contract = &b->policy->contracts->v[i];
-	const struct pyi_contract_pattern *path = first_path(b->policy->contracts, i);
 	const struct pyi_layer_status *lsm = &b->plan->layers[PYI_LAYER_BPF_LSM];
 	char origin[PYI_ORIGIN_MAX];
 
 	if (!(contract->events & PYI_EV_LSM))
 		return 0;
-	if (path)
-		return pyi_err_set(
-			err, EOPNOTSUPP,
-			"%s: contract '%.300s' cannot be enforced: the %s layer counts files and "
-			"programs, but not by path: leave out (\"%.200s\"), or forbid by rules",
-			pyi_build_origin(&contract->from, origin), contract->text,
-			pyi_layer_name(PYI_LAYER_BPF_LSM), path->text);
 	if (b->plan->use_bpf_lsm)
 		return 0;
 	pyi_build_lsm_is_off(b);

@@ -14,6 +14,7 @@
 #include "base/util.h"
 #include "plan/build.h"
 #include "plan/cover.h"
+#include "policy/contract.h"
 #include "policy/dfa.h"
 
 struct rules {
@@ -94,12 +95,18 @@ static int add_own(struct pyi_build *b, struct rules *rules, struct pyi_err *err
 		return r;
 	/* Without a tree of its own: the host's devices, and of /proc what Landlock leaves. */
 	r = add(rules,
-		(struct pyi_dfa_rule){ "/proc", false, false, PYI_DFA_ALLOW, PYI_READ, PYI_DFA_NO_RULE },
+		(struct pyi_dfa_rule){ .path = "/proc",
+				       .verdict = PYI_DFA_ALLOW,
+				       .access = PYI_READ,
+				       .number = PYI_DFA_NO_RULE },
 		err);
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(devices) && !r; i++)
 		r = add(rules,
-			(struct pyi_dfa_rule){ devices[i], false, true, PYI_DFA_ALLOW,
-					       PYI_READ | PYI_WRITE, PYI_DFA_NO_RULE },
+			(struct pyi_dfa_rule){ .path = devices[i],
+					       .is_exact = true,
+					       .verdict = PYI_DFA_ALLOW,
+					       .access = PYI_READ | PYI_WRITE,
+					       .number = PYI_DFA_NO_RULE },
 			err);
 	return r;
 }
@@ -167,7 +174,11 @@ static int add_patterns(struct pyi_build *b, struct rules *rules, struct pyi_err
 /* Directories on the way to all that: they are the sandbox's own and may be listed. */
 static int add_parents(struct pyi_build *b, struct rules *rules, struct pyi_err *err)
 {
-	struct pyi_dfa_rule list = { "/", false, true, PYI_DFA_ALLOW, PYI_DFA_LIST, PYI_DFA_NO_RULE };
+	struct pyi_dfa_rule list = { .path = "/",
+				     .is_exact = true,
+				     .verdict = PYI_DFA_ALLOW,
+				     .access = PYI_DFA_LIST,
+				     .number = PYI_DFA_NO_RULE };
 	const char *last = "";
 	int r = add(rules, list, err);
 
@@ -190,6 +201,25 @@ static int add_parents(struct pyi_build *b, struct rules *rules, struct pyi_err 
 	return r;
 }
 
+/* What contracts count by path. The automaton says of each path which counters that are. */
+static int add_counted(struct pyi_build *b, struct rules *rules, struct pyi_err *err)
+{
+	const struct pyi_contract_set *set = b->policy->contracts;
+	int r = 0;
+
+	for (size_t i = 0; set && i < set->n_patterns && !r; i++) {
+		if (!set->patterns[i].is_path)
+			continue;
+		r = add(rules,
+			(struct pyi_dfa_rule){ .path = set->patterns[i].text,
+					       .is_glob = set->patterns[i].is_glob,
+					       .number = PYI_DFA_NO_RULE,
+					       .slots = (uint16_t)(1u << i) },
+			err);
+	}
+	return r;
+}
+
 int pyi_build_paths(struct pyi_build *b, struct pyi_err *err)
 {
 	struct rules rules = { 0 };
@@ -206,6 +236,8 @@ int pyi_build_paths(struct pyi_build *b, struct pyi_err *err)
 		r = add_patterns(b, &rules, err);
 	if (!r && b->plan->use_namespaces)
 		r = add_parents(b, &rules, err);
+	if (!r)
+		r = add_counted(b, &rules, err);
 	if (!r)
 		r = pyi_dfa_build(rules.v, rules.n, &b->plan->paths, &costly, err);
 	if (r == -E2BIG && rules.v[costly].number != PYI_DFA_NO_RULE)

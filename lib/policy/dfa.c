@@ -52,6 +52,7 @@ static uint32_t number_blocks(const struct pyi_draft *d, const uint32_t *blocks,
 static void fill_final(const struct pyi_draft_state *state, struct pyi_dfa_final *final)
 {
 	final->is_sink = state->is_sink;
+	final->slots = state->slots;
 	for (int a = 0; a < PYI_DFA_ACCESSES; a++) {
 		final->verdicts[a] = pyi_nfa_key_verdict(state->keys[a]);
 		final->rules[a] = pyi_nfa_key_rule(state->keys[a]);

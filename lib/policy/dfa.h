@@ -21,6 +21,7 @@ enum {
 	PYI_DFA_STATES_MAX = 65535, /* a state is a u16 */
 	PYI_DFA_NO_RULE = 0xffff,   /* the sandbox's own, or none */
 	PYI_DFA_ACCESSES = 4,	    /* read, write, exec (bits of enum PYI_READ...), and list */
+	PYI_DFA_SLOTS = 16,	    /* counters of contracts */
 	PYI_DFA_LIST = 1 << 3,	    /* a directory's entries may be listed, nothing else */
 };
 
@@ -34,11 +35,13 @@ struct pyi_dfa_rule {
 	uint8_t verdict;  /* PYI_DFA_ALLOW, _WARN or _DENY */
 	uint8_t access;	  /* PYI_READ | PYI_WRITE | PYI_EXEC | PYI_DFA_LIST */
 	uint16_t number;  /* of the rule in its policy, PYI_DFA_NO_RULE */
+	uint16_t slots; /* counters of contracts that count the path, a bit each: of all rules that match */
 };
 
 struct pyi_dfa_final {
 	uint8_t verdicts[PYI_DFA_ACCESSES];
 	uint16_t rules[PYI_DFA_ACCESSES]; /* PYI_DFA_NO_RULE where the default decides */
+	uint16_t slots;			  /* of every rule that matches */
 	bool is_sink;			  /* every longer path ends here too */
 };
 

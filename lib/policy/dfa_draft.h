@@ -22,6 +22,7 @@ struct pyi_draft_state {
 	uint32_t first; /* of its members in the pool */
 	uint32_t n;
 	uint32_t keys[PYI_DFA_ACCESSES];
+	uint16_t slots;
 	bool is_sink;
 };
 

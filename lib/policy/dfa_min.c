@@ -111,6 +111,8 @@ static int compare_verdicts(const struct pyi_draft *d, uint32_t x, uint32_t y)
 
 	if (a->is_sink != b->is_sink)
 		return a->is_sink ? 1 : -1;
+	if (a->slots != b->slots)
+		return a->slots < b->slots ? -1 : 1;
 	return memcmp(a->keys, b->keys, sizeof(a->keys));
 }
 
@@ -209,7 +211,8 @@ static int find_sinks(struct pyi_draft *d)
 		const struct pyi_draft_step *step = &d->steps[i];
 
 		n_out[step->from]++;
-		varies[step->from] |= memcmp(d->states[step->from].keys, d->states[step->to].keys,
+		varies[step->from] |= d->states[step->from].slots != d->states[step->to].slots ||
+				      memcmp(d->states[step->from].keys, d->states[step->to].keys,
 					     sizeof(d->states->keys)) != 0;
 	}
 	for (uint32_t s = 0; s < d->n_states; s++) {

@@ -106,6 +106,7 @@ static void sort(uint32_t *v, uint32_t n)
 static void prune(const struct pyi_nfa *nfa, struct members *m)
 {
 	uint32_t best[PYI_DFA_ACCESSES], keeper[PYI_DFA_ACCESSES] = { 0 }, n = 0;
+	uint16_t held = 0, kept = 0; /* counters that count whatever follows; those whose node stays */
 
 	for (int a = 0; a < PYI_DFA_ACCESSES; a++)
 		best[a] = PYI_KEY_NONE;
@@ -117,13 +118,16 @@ static void prune(const struct pyi_nfa *nfa, struct members *m)
 				best[a] = node->keys[a];
 				keeper[a] = m->v[i];
 			}
+		held |= node->loop == PYI_LOOP_ALL ? node->slots : 0;
 	}
 	for (uint32_t i = 0; i < m->n; i++) {
 		const struct pyi_nfa_node *node = &nfa->nodes[m->v[i]];
-		bool is_kept = false;
+		uint16_t own = node->loop == PYI_LOOP_ALL ? node->slots : 0;
+		bool is_kept = own & ~kept || node->slots_beyond & ~held;
 
 		for (int a = 0; a < PYI_DFA_ACCESSES; a++)
 			is_kept = is_kept || keeper[a] == m->v[i] || node->beyond[a] < best[a];
+		kept |= own;
 		if (is_kept)
 			m->v[n++] = m->v[i];
 	}
@@ -166,7 +170,13 @@ static int rehash(struct pyi_draft *d)
 /* What a path that ends here gets; and does every longer one get the same? */
 static void judge(const struct pyi_nfa *nfa, const struct members *m, struct pyi_draft_state *state)
 {
-	state->is_sink = true;
+	uint16_t slots = 0;
+
+	for (uint32_t i = 0; i < m->n; i++) {
+		state->slots |= nfa->nodes[m->v[i]].slots;
+		slots |= nfa->nodes[m->v[i]].slots_beyond;
+	}
+	state->is_sink = slots == state->slots;
 	for (int a = 0; a < PYI_DFA_ACCESSES; a++) {
 		uint32_t beyond = PYI_KEY_NONE, *key = &state->keys[a];
 

@@ -208,6 +208,10 @@ static int add_rule(struct pyi_nfa *nfa, const struct pyi_dfa_rule *rule, uint32
 		if (!rule->is_exact)
 			improve(&nfa->nodes[at].below[i], key);
 	}
+	if (!r && (!is_root || rule->is_exact))
+		nfa->nodes[at].slots |= rule->slots;
+	if (!r && !rule->is_exact)
+		nfa->nodes[at].slots_below |= rule->slots;
 	return r;
 }
 
@@ -217,7 +221,7 @@ static int add_below(struct pyi_nfa *nfa)
 	uint32_t n = nfa->n_nodes, to;
 
 	for (uint32_t i = 1; i < n; i++) {
-		bool is_any = false;
+		bool is_any = nfa->nodes[i].slots_below != 0;
 		int r;
 
 		for (int a = 0; a < PYI_DFA_ACCESSES; a++)
@@ -231,6 +235,7 @@ static int add_below(struct pyi_nfa *nfa)
 		if (r)
 			return r;
 		memcpy(nfa->nodes[to].keys, nfa->nodes[i].below, sizeof(nfa->nodes[to].keys));
+		nfa->nodes[to].slots = nfa->nodes[i].slots_below;
 	}
 	return 0;
 }
@@ -246,6 +251,9 @@ static void find_beyond(struct pyi_nfa *nfa)
 			for (uint32_t e = node->edges; e; e = nfa->edges[e].next)
 				improve(&node->beyond[a], nfa->nodes[nfa->edges[e].to].beyond[a]);
 		}
+		node->slots_beyond = node->slots;
+		for (uint32_t e = node->edges; e; e = nfa->edges[e].next)
+			node->slots_beyond |= nfa->nodes[nfa->edges[e].to].slots_beyond;
 	}
 }
 

@@ -37,12 +37,13 @@ struct pyi_nfa_edge {
 };
 
 struct pyi_nfa_node {
-	uint32_t edges;			   /* first, 0: none */
-	uint8_t loop;			   /* enum pyi_loop */
-	uint32_t rule;			   /* that first led here, for messages */
-	uint32_t keys[PYI_DFA_ACCESSES];   /* what a path that ends here gets */
-	uint32_t below[PYI_DFA_ACCESSES];  /* and one that goes on with '/' */
-	uint32_t beyond[PYI_DFA_ACCESSES]; /* the best that can be reached from here */
+	uint32_t edges;				   /* first, 0: none */
+	uint8_t loop;				   /* enum pyi_loop */
+	uint32_t rule;				   /* that first led here, for messages */
+	uint32_t keys[PYI_DFA_ACCESSES];	   /* what a path that ends here gets */
+	uint32_t below[PYI_DFA_ACCESSES];	   /* and one that goes on with '/' */
+	uint32_t beyond[PYI_DFA_ACCESSES];	   /* the best that can be reached from here */
+	uint16_t slots, slots_below, slots_beyond; /* the same for counters: all, not the best */
 };
 
 struct pyi_nfa {

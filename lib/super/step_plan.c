@@ -130,6 +130,8 @@ int pyi_step_plan(struct pyi_run *run, struct pyi_err *err)
 	if (!ret && pyi_policy_ceiling_files(run->policy))
 		ret = pyi_resolve_paths(run->policy->ceiling, NULL, false, &run->ceiling, err);
 	if (!ret)
+		ret = pyi_resolve_check_counted(run->policy, err);
+	if (!ret)
 		ret = pyi_resolve_names(run->policy, &run->names, err);
 	pyi_step_mark("resolve");
 	if (!ret)

@@ -302,6 +302,38 @@ END
 	is "$(member r.json denials.1.rule) $(member r.json denials.1.op)" \
 		"contract: exec.count == 0 or net.connects == 0 connect" "and the other contract"
 	is "$(member r.json 'counters.exec.count')" 1 "programs are counted"
+
+	# By path: what a pattern covers, and nothing else.
+	cat >paths.yml <<END
+version: 1
+fs:
+  - write: $T/out
+  - read: $T/in
+contracts:
+  - 'fs.opens("$T/in/**") <= 1'
+  - 'fs.creates("$T/out/*.tmp") == 0 or fs.deletes("$T/out/**") == 0'
+END
+	mkdir -p in
+	echo text | tee in/a in/b >out/old
+	chmod 0666 out/old
+	cat lib.py - >guest.py <<'END'
+top = sys.argv[4]
+def create(name):
+    os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+print(attempt(open, top + "/in/a"), attempt(open, top + "/in/b"), attempt(open, top + "/out/old"),
+      attempt(create, top + "/out/x.tmp"), attempt(os.unlink, top + "/out/old"),
+      attempt(os.rename, top + "/out/x.tmp", top + "/out/x"), attempt(create, top + "/out/y"))
+END
+	pyi run --policy paths.yml --result r.json guest.py "$tcp1" "$tcp2" "$udp" "$T"
+	is "$out" "ok EPERM ok ok EPERM EPERM ok" "each path counts for the patterns that cover it"
+	is "$(member r.json denials.0.rule) $(member r.json denials.0.file) $(member r.json denials.0.path)" \
+		"contract: fs.opens(\"$T/in/**\") <= 1 paths.yml:6 $T/in/b" "the record names contract and path"
+	ok "what was denied did not happen" test -e out/old -a -e out/x.tmp -a -e out/y -a ! -e out/x
+	ln -s in linked
+	printf 'version: 1\nfs: [{read: %s}]\ncontracts:\n  - '\''fs.opens("%s/linked/*") == 0'\''\n' "$T/in" "$T" >linked.yml
+	pyi run --policy linked.yml -c pass
+	exits 125 "a pattern below a symbolic link would count nothing"
+	contains "$err" "write \"$T/in/*\"" "the error says what to write instead"
 else
 	skip "$why" "files and programs"
 fi

@@ -56,6 +56,35 @@ static void compare(const struct pyi_policy *policy, const struct pyi_dfa *dfa, 
 	}
 }
 
+/* With a counter for each rule: it counts the paths that its rule alone decides. */
+static void compare_counters(const struct pyi_policy *policy, const char *const *paths, size_t n_paths)
+{
+	struct pyi_dfa_rule rules[RULES_MAX];
+	struct pyi_dfa *dfa = NULL;
+	size_t costly;
+
+	for (size_t i = 0; i < policy->n_fs; i++)
+		rules[i] = (struct pyi_dfa_rule){ .path = policy->fs[i].path,
+						  .is_glob = policy->fs[i].is_glob,
+						  .verdict = PYI_DFA_DENY,
+						  .access = i % 2 ? PYI_READ : 0,
+						  .number = (uint16_t)i,
+						  .slots = (uint16_t)(1u << i) };
+	if (pyi_dfa_build(rules, policy->n_fs, &dfa, &costly, NULL))
+		return;
+	for (size_t k = 0; k < n_paths; k++)
+		for (size_t i = 0; i < policy->n_fs; i++) {
+			struct pyi_fs_rule one = policy->fs[i];
+			struct pyi_policy alone = { .fs = &one, .n_fs = 1 };
+			const struct pyi_fs_rule *by = NULL;
+
+			one.access = PYI_READ;
+			pyi_policy_decide_fs(&alone, paths[k], PYI_READ, &by);
+			expect((pyi_dfa_walk(dfa, paths[k])->slots >> i & 1) == (by != NULL));
+		}
+	pyi_dfa_free(dfa);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 1), *line, *rest;
@@ -81,6 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!pyi_dfa_of_policy(&policy, &dfa, none))
 		for (size_t i = 0; i < n_paths; i++)
 			compare(&policy, dfa, paths[i]);
+	compare_counters(&policy, paths, n_paths);
 	pyi_dfa_free(dfa);
 	free(text);
 	return 0;

@@ -35,6 +35,7 @@
 #include "kernel/probe.h"
 #include "plan/facts.h"
 #include "plan/plan.h"
+#include "policy/contract.h"
 #include "policy/dfa.h"
 
 enum { RULE_DENY = 2, RULE_KEYS = 3, RULE_NO_EXEC = 6 };
@@ -133,8 +134,8 @@ static inline void need_lsm(void)
 	}
 }
 
-/* The policy of a box: paths below the tree, and what any process needs. */
-static inline struct pyi_dfa *make_paths(unsigned int flags)
+/* The policy of a box: paths below the tree, and what any process needs; and what contracts count (NULL: nothing). */
+static inline struct pyi_dfa *make_paths(unsigned int flags, const struct pyi_contract_set *counted)
 {
 	static const struct {
 		const char *path;
@@ -155,7 +156,7 @@ static inline struct pyi_dfa *make_paths(unsigned int flags)
 		{ "/dev/null", false, false, PYI_DFA_ALLOW, PYI_READ | PYI_WRITE },
 		{ "/sys", false, false, PYI_DFA_ALLOW, PYI_READ | PYI_WRITE },
 	};
-	struct pyi_dfa_rule out[PYI_ARRAY_SIZE(rules)];
+	struct pyi_dfa_rule out[PYI_ARRAY_SIZE(rules) + PYI_CONTRACT_SLOTS];
 	static char paths[PYI_ARRAY_SIZE(rules)][PATH_MAX];
 	struct pyi_dfa *dfa = NULL;
 	struct pyi_err err = { 0 };
@@ -166,10 +167,19 @@ static inline struct pyi_dfa *make_paths(unsigned int flags)
 
 		snprintf(paths[i], PATH_MAX, "%s%s%s", is_below ? top : "",
 			 is_below && rules[i].path[0] ? "/" : "", rules[i].path);
-		out[i] = (struct pyi_dfa_rule){ paths[i],	   rules[i].is_glob,
-						rules[i].is_exact, rules[i].verdict,
-						rules[i].access,   (uint16_t)i };
+		out[i] = (struct pyi_dfa_rule){ paths[i],
+						rules[i].is_glob,
+						rules[i].is_exact,
+						rules[i].verdict,
+						rules[i].access,
+						(uint16_t)i,
+						0 };
 	}
+	for (size_t i = 0; counted && i < counted->n_patterns; i++)
+		out[n++] = (struct pyi_dfa_rule){ .path = counted->patterns[i].text,
+						  .is_glob = counted->patterns[i].is_glob,
+						  .number = PYI_DFA_NO_RULE,
+						  .slots = (uint16_t)(1u << i) };
 	assert_int_equal(pyi_dfa_build(out, n, &dfa, &costly, &err), 0);
 	return dfa;
 }
@@ -184,7 +194,7 @@ static inline void open_box(struct box *box, unsigned int flags)
 	struct pyi_limits limits = { .pids = 64 };
 	struct pyi_err err = { 0 };
 
-	plan.paths = make_paths(flags);
+	plan.paths = make_paths(flags, NULL);
 	if (pyi_cgroup_new(&facts, &limits, &box->cgroup, &err) ||
 	    pyi_bpf_assign(bpf, box->id = pyi_cgroup_id(box->cgroup), &plan, &err))
 		fail_msg("%s", err.msg);

@@ -60,8 +60,9 @@ static void need_arena(void)
 static struct pyi_dfa *make_dfa(const char *path, uint16_t number)
 {
 	const struct pyi_dfa_rule rules[] = {
-		{ path, strchr(path, '*') != NULL, false, PYI_DFA_ALLOW, PYI_READ | PYI_WRITE, number },
-		{ "/srv/**/*.key", true, false, PYI_DFA_DENY, 7, 7 },
+		{ path, strchr(path, '*') != NULL, false, PYI_DFA_ALLOW, PYI_READ | PYI_WRITE,
+		  number, 0 },
+		{ "/srv/**/*.key", true, false, PYI_DFA_DENY, 7, 7, 0 },
 	};
 	struct pyi_dfa *dfa = NULL;
 	struct pyi_err err = { 0 };

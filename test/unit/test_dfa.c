@@ -163,11 +163,11 @@ static struct pyi_dfa *build(const struct pyi_dfa_rule *rules, size_t n)
 static void exact_rules_and_lists(void **state)
 {
 	const struct pyi_dfa_rule rules[] = {
-		{ "/", false, true, PYI_DFA_ALLOW, PYI_DFA_LIST, PYI_DFA_NO_RULE },
-		{ "/srv", false, true, PYI_DFA_ALLOW, PYI_DFA_LIST, PYI_DFA_NO_RULE },
-		{ "/srv/a*b", false, false, PYI_DFA_ALLOW, PYI_READ, 0 },
-		{ "/srv/d", false, false, PYI_DFA_ALLOW, PYI_READ | PYI_WRITE, 1 },
-		{ "/srv/d/**/*.key", true, false, PYI_DFA_DENY, 7, 2 },
+		{ "/", false, true, PYI_DFA_ALLOW, PYI_DFA_LIST, PYI_DFA_NO_RULE, 0 },
+		{ "/srv", false, true, PYI_DFA_ALLOW, PYI_DFA_LIST, PYI_DFA_NO_RULE, 0 },
+		{ "/srv/a*b", false, false, PYI_DFA_ALLOW, PYI_READ, 0, 0 },
+		{ "/srv/d", false, false, PYI_DFA_ALLOW, PYI_READ | PYI_WRITE, 1, 0 },
+		{ "/srv/d/**/*.key", true, false, PYI_DFA_DENY, 7, 2, 0 },
 	};
 	struct pyi_dfa *dfa = build(rules, 5);
 
@@ -185,6 +185,53 @@ static void exact_rules_and_lists(void **state)
 	assert_false(pyi_dfa_walk(dfa, "/srv/d/x/")->is_sink);
 	assert_true(pyi_dfa_walk(dfa, "/srv/a*b/")->is_sink);
 	pyi_dfa_free(dfa);
+}
+
+/* What is counted is counted by every pattern that matches, whatever the rules say of the path. */
+static void counters_as_the_matcher(void **state)
+{
+	enum { RULES = 8, TEXT = 64 };
+	static char texts[RULES][TEXT];
+	size_t counted = 0;
+
+	for (int round = 0; round < 2000; round++) {
+		struct pyi_dfa_rule rules[RULES] = { 0 };
+		size_t n = 1 + roll(RULES - 1);
+		struct pyi_dfa *dfa;
+
+		for (size_t i = 0; i < n; i++) {
+			random_text(texts[i], TEXT, roll(3) > 0);
+			rules[i] = (struct pyi_dfa_rule){
+				.path = texts[i],
+				.is_glob = strpbrk(texts[i], "*?[") != NULL,
+				.verdict = (uint8_t)(PYI_DFA_ALLOW + roll(3)),
+				.access = (uint8_t)(roll(2) ? PYI_READ : 0),
+				.number = (uint16_t)i,
+				.slots = (uint16_t)(roll(4) ? 1u << roll(PYI_DFA_SLOTS) : 0),
+			};
+		}
+		dfa = build(rules, n);
+		for (int k = 0; k < 100; k++) {
+			char path[TEXT];
+			uint16_t want = 0;
+
+			random_text(path, TEXT, false);
+			for (size_t i = 0; i < n; i++) {
+				struct pyi_fs_rule one = { .access = PYI_READ,
+							   .path = texts[i],
+							   .is_glob = rules[i].is_glob };
+				struct pyi_policy alone = { .fs = &one, .n_fs = 1 };
+				const struct pyi_fs_rule *by = NULL;
+
+				pyi_policy_decide_fs(&alone, path, PYI_READ, &by);
+				want |= by ? rules[i].slots : 0;
+			}
+			assert_int_equal(pyi_dfa_walk(dfa, path)->slots, want);
+			counted += want != 0;
+		}
+		pyi_dfa_free(dfa);
+	}
+	assert_true(counted > 1000);
 }
 
 static void nothing_is_denied(void **state)
@@ -309,6 +356,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(same_as_the_matcher),
 		cmocka_unit_test(exact_rules_and_lists),
+		cmocka_unit_test(counters_as_the_matcher),
 		cmocka_unit_test(nothing_is_denied),
 		cmocka_unit_test(ten_thousand_rules),
 		cmocka_unit_test(many_patterns_anywhere),

@@ -162,6 +162,7 @@ static const struct golden goldens[] = {
 	{ "contracts-files.yml", "root", "", PYI_MODE_COMPATIBILITY, 0, 0, NULL, false },
 	{ "contracts-exec.yml", "root", "", PYI_MODE_COMPATIBILITY, 0, 0, NULL, false },
 	{ "contracts-exec.yml", "root-lsm", "", 0, 0, 0, NULL, false },
+	{ "contracts-files.yml", "root-lsm", "", 0, 0, 0, NULL, false },
 	{ "contracts-idle.yml", "user", "", 0, 0, 0, NULL, false },
 	/* limits and environment */
 	{ "limits.yml", "root", "", 0, 0, 0, NULL, false },
