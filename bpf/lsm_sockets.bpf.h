@@ -19,6 +19,12 @@ static __noinline int refuse_socket(const struct subject *who, __u8 family, __u1
 
 	if (!who)
 		return deny();
+	if (type == SOCK_STREAM && (!protocol || protocol == IPPROTO_TCP))
+		event.proto = 1;
+	else if (type == SOCK_DGRAM && (!protocol || protocol == IPPROTO_UDP))
+		event.proto = 2;
+	if (family != AF_INET && family != AF_INET6)
+		event.proto = 0;
 	event.contract = ask_about_socket(who, 0);
 	event.era = era_of(who);
 	event.pid = current_pid();

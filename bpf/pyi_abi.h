@@ -259,8 +259,8 @@ struct pyi_abi_event_path {
 };
 
 /*
- * rings: HASH_OF_MAPS, v2 cgroup id → RINGBUF of PYI_ABI_RING bytes, of named sandboxes: every event, as it happens. Those
- * about paths are followed by the path.
+ * rings: HASH_OF_MAPS, v2 cgroup id → RINGBUF of PYI_ABI_RING bytes, of named sandboxes: every event, as it happens.
+ * Those about paths are followed by the path.
  */
 enum { PYI_ABI_RING = 128 << 10 };
 

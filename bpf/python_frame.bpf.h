@@ -2,7 +2,7 @@
 /*
  * Which line of Python is the calling thread in? For programs that run in its context, as it makes a system call:
  *
- *	thread pointer → state of the thread → frames, from the innermost on → code → file's name, table of lines
+ *	thread pointer → state of the thread → frames, innermost first → code → file's name, table of lines
  *
  * All of it is the guest's memory: it can forge it, and take it away. So nothing that is read is believed further than
  * that the next read may fail: reads never fault, walks are bounded by numbers of ours, and the answer is text that is
@@ -61,8 +61,8 @@ struct python_walk {
 
 /*
  * Where we are in a table of lines. It lies behind the part of the table that is being read, where the name goes
- * afterwards; not on the stack: there the verifier keeps count of each number's range, and goes through the loop until it
- * has seen them all.
+ * afterwards; not on the stack: there the verifier keeps count of each number's range, and goes through the loop until
+ * it has seen them all.
  */
 struct python_lines {
 	__u64 table;
@@ -139,8 +139,8 @@ static __always_inline struct python_lines *python_lines_of(struct pyi_abi_frame
 
 /*
  * A byte of the table (Objects/locations.md of CPython): entries, one after the other, each for some instructions; only
- * the first byte of an entry has the highest bit. It says how many, and how the line differs from the entry's before: by
- * 0, 1 or 2, or by a number that follows, six bits at a time, the lowest ones first, its sign in its own lowest bit.
+ * the first byte of an entry has the highest bit. It says how many, and how the line differs from the entry's before:
+ * by 0, 1 or 2, or by a number that follows, six bits at a time, the lowest ones first, its sign in its own lowest bit.
  */
 static long python_read_lines(__u32 i, struct python_room *room)
 {

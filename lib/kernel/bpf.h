@@ -130,8 +130,8 @@ int pyi_bpf_ring_new(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_rin
 int pyi_bpf_ring_fd(const struct pyi_bpf_ring *ring);
 
 /*
- * Hand over at most `max` events, in their order. `number` is the event's, from 0 on; `lost` counts those for which there
- * was no room until then. Returns how many there were; fewer than max: that was all.
+ * Hand over at most `max` events, in their order. `number` is the event's, from 0 on; `lost` counts those for which
+ * there was no room until then. Returns how many there were; fewer than max: that was all.
  */
 size_t pyi_bpf_ring_take(struct pyi_bpf_ring *ring, size_t max,
 			 void (*tell)(void *arg, const struct pyi_bpf_event *event, uint64_t number,

@@ -7,6 +7,7 @@
 #define PYI_KERNEL_BPF_PINS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "bpf.digest.h"
@@ -101,7 +102,10 @@ void pyi_bpf_event_from_abi(const struct pyi_abi_event *from, const struct pyi_a
 
 struct pyi_abi_frame;
 
-/* "job.py:12", "" where there is none. What the guest calls its file is any text: it becomes UTF-8, and its end if long. */
+/*
+ * "job.py:12", "" where there is none. What the guest calls its file is any text: it becomes UTF-8, of a long one the
+ * end.
+ */
 void pyi_bpf_frame_text(const struct pyi_abi_frame *frame, char *buf, size_t size);
 
 /* Open what only a sandbox with contracts needs. 0 or -errno. */

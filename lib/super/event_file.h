@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The file of event_stream.h, and what waits for its writes and for the sandbox's ring: io_uring, where there is one. */
+/* The file of event_stream.h, and what waits for its writes and for the sandbox's ring: io_uring, where it is there. */
 #ifndef PYI_SUPER_EVENT_FILE_H
 #define PYI_SUPER_EVENT_FILE_H
 

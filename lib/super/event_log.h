@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What happened to a named sandbox: one JSON object on a line each, in NAME.events beside its log (logfile.h), written by
- * its supervisor (event_stream.h) and by commands from outside. Each begins with time_ms (Unix, with 3 decimals) and
- * event:
+ * What happened to a named sandbox: one JSON object on a line each, in NAME.events beside its log (logfile.h), written
+ * by its supervisor (event_stream.h) and by commands from outside. Each begins with time_ms (Unix, with 3 decimals)
+ * and event:
  *
  *	STATE			{state, pid}: it is in this state from now on; pid is the supervisor's
- *	DENIED, WARNED, CONTRACT_BROKEN	{number, rule, file, op, path or address, errno, at, pid, thread}: as in the result
- *				record, but number, which counts them from 0 on
+ *	DENIED, WARNED, CONTRACT_BROKEN
+ *				{number, rule, file, op, path or address, errno, at, pid, thread}: as in the result record,
+ *				but number, which counts them from 0 on
  *	EVENTS_LOST		{count, total}: so many of these, more than before, came faster than they could be taken
- *	MEM_KILL, CPU_THROTTLE, CPU_QUOTA, NET_LIMIT, PIDS_MAX	{figures}: as in the result record, when it was first seen,
- *				and at the end if there was more
+ *	MEM_KILL, CPU_THROTTLE, CPU_QUOTA, NET_LIMIT, PIDS_MAX
+ *				{figures}: as in the result record, when it was first seen, and at the end if there was
+ *				more
  *	POLICY_HOTLOAD		{pid, uid, generation, old, new}: a command swapped the policy; two digests
  *	POLICY_AUTH_FAILED	{pid, uid, wait_ms, failures}: a command had the wrong token
  *

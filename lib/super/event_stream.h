@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The supervisor's side of NAME.events (event_log.h): what it knows itself is written when it happens, and the denials are
- * drained from the sandbox's ring while the guest runs. Only named sandboxes have one.
+ * The supervisor's side of NAME.events (event_log.h): what it knows itself is written when it happens, and the denials
+ * are drained from the sandbox's ring while the guest runs. Only named sandboxes have one.
  *
  * Nothing here waits: waiting and writing are io_uring's, whose descriptor the event loop polls; where there is no
  * io_uring the loop polls the ring, and the file is written to directly. However fast a guest is refused, the draining

@@ -173,6 +173,47 @@ else
 	skip "$why" "commands have no line"
 fi
 
+# ---- files, where the kernel judges them
+if has bpf-lsm; then
+	mkdir data
+	echo text >data/file
+	echo text >data/secret
+	chmod -R a+rwX data
+	printf 'version: 1\nfs:\n  - warn: %s\n' "$T/data" >warn.yml
+	cat >files.py <<'END'
+import os, sys, threading
+def use(path):
+    os.close(os.open(path, os.O_RDONLY))  # mark warn
+t = threading.Thread(target=use, args=(sys.argv[1] + "/file",))
+t.start()
+t.join()
+END
+	pyi run --mode dev --policy warn.yml --result r.json files.py "$T/data"
+	is "$(at "$T/data/file")" "files.py:$(line "mark warn" files.py)" "a warning, which raises nothing"
+	printf 'version: 1\nfs:\n  - write: %s\n  - deny: %s\n' "$T/data" "$T/data/secret" >deny.yml
+	cat >files.py <<'END'
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+path = os.fsencode(sys.argv[1])
+def refused(fn, *args):
+    assert fn(*args) == -1
+refused(libc.open, path + b"/secret", 0)
+list(map(lambda p: refused(libc.unlink, p),
+         [path + b"/secret"]))
+try:
+    os.rename(path + b"/secret", path + b"/open")  # mark rename
+except PermissionError:
+    pass
+END
+	pyi run --policy deny.yml --result r.json files.py "$T/data"
+	exits 0 "files that are refused"
+	is "$(tr '{' '\n' <r.json | grep '"op":"open"' | grep -o '[^/]*[.]py:[0-9]*')" files.py:5 "open, called by ctypes"
+	is "$(tr '{' '\n' <r.json | grep '"op":"unlink"' | grep -o '[^/]*[.]py:[0-9]*')" files.py:5 "unlink, under map()"
+	is "$(tr '{' '\n' <r.json | grep '"op":"rename"' | head -n 1 | grep -o '[^/]*[.]py:[0-9]*')" "files.py:$(line "mark rename" files.py)" "rename"
+else
+	skip "$why" "lines of refused files"
+fi
+
 # ---- a guest that lies: nothing it keeps in its memory can do more than to give a wrong line, or none
 cat >forge.py <<'END'
 import ctypes, socket

@@ -123,13 +123,13 @@ static void test_line(void **state)
 {
 	expect_line("{\"time_ms\":1763803801123.456,\"event\":\"STATE\",\"state\":\"running\",\"pid\":7}",
 		    "2025-11-22T09:30:01.123Z  STATE  state=running  pid=7\n");
-	expect_line("{\"time_ms\":0.000,\"event\":\"DENIED\",\"number\":3,\"rule\":\"net: default\",\"file\":null,"
-		    "\"op\":\"connect\",\"address\":\"127.0.0.1:81\",\"errno\":\"EPERM\",\"at\":\"a \\\"b\\\\\",\"pid\":1,"
-		    "\"thread\":2}",
-		    "1970-01-01T00:00:00.000Z  DENIED  connect 127.0.0.1:81  EPERM  by net: default  at a \\\"b\\\\  in "
-		    "1/2\n");
-	expect_line("{\"time_ms\":0.000,\"event\":\"WARNED\",\"rule\":null,\"file\":null,\"op\":\"open\",\"path\":\"/x\","
-		    "\"errno\":null,\"at\":null,\"pid\":null,\"thread\":null}",
+	expect_line("{\"time_ms\":0.000,\"event\":\"DENIED\",\"number\":3,\"rule\":\"net: default\","
+		    "\"file\":null,\"op\":\"connect\",\"address\":\"127.0.0.1:81\",\"errno\":\"EPERM\","
+		    "\"at\":\"a \\\"b\\\\\",\"pid\":1,\"thread\":2}",
+		    "1970-01-01T00:00:00.000Z  DENIED  connect 127.0.0.1:81  EPERM  by net: default  "
+		    "at a \\\"b\\\\  in 1/2\n");
+	expect_line("{\"time_ms\":0.000,\"event\":\"WARNED\",\"rule\":null,\"file\":null,\"op\":\"open\","
+		    "\"path\":\"/x\",\"errno\":null,\"at\":null,\"pid\":null,\"thread\":null}",
 		    "1970-01-01T00:00:00.000Z  WARNED  open /x  by a policy that is gone\n");
 	/* Not ours, or torn: as it is. */
 	expect_line("", "\n");
