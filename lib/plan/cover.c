@@ -105,7 +105,7 @@ static int add_grant(struct pyi_build *b, struct pyi_cover_node *node,
 		node->access |= grant->access == PYI_EXEC ? PYI_READ | PYI_EXEC : PYI_READ;
 		if (!node->rule)
 			node->rule = grant->rule;
-		if (b->plan->use_bpf_lsm)
+		if (b->plan->use_bpf_lsm || b->options->trace)
 			return 0;
 		return pyi_build_warn(
 			b, err, "%s: 'warn: %s' is let through without a record of each use",

@@ -16,6 +16,7 @@
 #include "super/logfile.h"
 #include "super/outcome.h"
 #include "super/steps.h"
+#include "super/warned.h"
 
 /*
  * The terminal is the shell's again afterwards: whatever the guest did to it, and however it ended, it gets back the
@@ -147,6 +148,8 @@ void pyi_step_outcome(struct pyi_run *run)
 	};
 
 	pyi_outcome_decide(&input, &run->result);
+	if (run->keeps_warned)
+		pyi_warned_tell(run);
 	pyi_outcome_explain(&input, &run->result);
 }
 

@@ -15,6 +15,7 @@
 #include "kernel/probe.h"
 #include "kernel/sys.h"
 #include "super/steps.h"
+#include "super/warned.h"
 
 /* Ids of guests started by root: one per supervisor, so that no two live sandboxes share one. */
 enum { GUEST_UID_BASE = 0x70000000, GUEST_UID_SPAN = 0x400000 };
@@ -79,7 +80,7 @@ static int build_plan(struct pyi_run *run, struct pyi_err *err)
 		.mode = options->mode,
 		.guest = options->guest,
 		.profile = options->profile,
-		.trace = wants_trace(options),
+		.trace = wants_trace(options) || run->keeps_warned,
 		.audit = options->audit,
 		.required_layers = options->required_layers,
 		.has_user = options->has_user,
@@ -125,6 +126,7 @@ int pyi_step_plan(struct pyi_run *run, struct pyi_err *err)
 		return pyi_err_set(err, EPERM,
 				   "what a guest asks of the kernel is recorded by BPF programs, which only "
 				   "root may load: run it as root, or without the trace");
+	run->keeps_warned = pyi_warned_wants_trace(run);
 	ret = pyi_resolve_paths(run->policy, is_command ? pyi_command_runtime_paths : NULL,
 				run->facts.is_root, &run->grants, err);
 	if (!ret && pyi_policy_ceiling_files(run->policy))

@@ -91,7 +91,7 @@ static int make_tracer(struct pyi_run *run, struct pyi_err *err)
 		.plan = run->plan,
 		.cgroup = run->cgroup,
 		.run_start_us = run->start_us,
-		.keep = options->keep_asked,
+		.keep = options->keep_asked || run->keeps_warned,
 		.print = options->trace,
 		.json = options->trace_json,
 		.path = options->trace_path,
@@ -113,6 +113,11 @@ static int make_tracer(struct pyi_run *run, struct pyi_err *err)
 	setup.out_fd = run->trace_fd >= 0 ? run->trace_fd : STDERR_FILENO;
 	ret = pyi_tracer_new(&setup, &run->tracer, err);
 	pyi_step_mark("trace");
+	/* Nobody has asked for it: the run goes on without. */
+	if (ret < 0 && !options->keep_asked && !options->trace) {
+		pyi_log_note("uses of files that the policy warns of are not recorded: %s", err->msg);
+		return 0;
+	}
 	return ret;
 }
 

@@ -56,6 +56,7 @@ struct pyi_run {
 	struct pyi_observer *observer; /* NULL without a cgroup */
 	struct pyi_tracer *tracer;     /* NULL: not asked for */
 	int trace_fd;		       /* the file that a trace goes to; -1: none */
+	bool keeps_warned;	       /* it is traced for what the policy warns of: warned.h */
 	struct pyi_asked_list asked;   /* after the guest's end, where it was asked for */
 	int image_fd;		       /* -1: the guest starts without */
 	bool needs_image;	       /* there was none that would do */
