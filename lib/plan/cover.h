@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What each granted path comes to when all rules about it and about the paths above it are put together:
- * deny > warn > allow, whatever their order. Private to lib/plan.
+ * deny > warn > allow, whatever their order. Private to lib/plan, but for the order of paths.
  */
 #ifndef PYI_PLAN_COVER_H
 #define PYI_PLAN_COVER_H

@@ -58,6 +58,8 @@ static void plan_text(const struct golden *g, struct pyi_buf *out)
 	struct pyi_policy *policy = load(g->policy);
 	struct pyi_facts facts = make_host(g->host);
 	struct pyi_grants grants = resolve(policy, g->guest == PYI_GUEST_COMMAND);
+	const struct pyi_policy *above = pyi_policy_ceiling_files(policy);
+	struct pyi_grants ceiling = above ? resolve(above, false) : (struct pyi_grants){ 0 };
 	struct pyi_plan *plan = NULL;
 	struct pyi_err err = { 0 };
 	struct pyi_plan_options options = {
@@ -68,12 +70,14 @@ static void plan_text(const struct golden *g, struct pyi_buf *out)
 		.cwd = g->cwd,
 		.invoker_cwd = "/srv",
 		.environ = invoker_environ,
+		.ceiling = above ? &ceiling : NULL,
 	};
 
 	if (pyi_plan_build(policy, &options, &facts, &grants, &names, &plan, &err))
 		pyi_buf_printf(out, "refused: %s\n", err.msg);
 	/* The plan must not need what it was made from, but for the policy. */
 	pyi_grants_release(&grants);
+	pyi_grants_release(&ceiling);
 	memset(&facts, 0xaa, sizeof(facts));
 	if (plan && g->json)
 		pyi_plan_print_json(plan, out);
@@ -121,6 +125,11 @@ static const struct golden goldens[] = {
 	{ "empty.yml", "root", ".require", 0, 0, L(BPF_LSM), NULL, false },
 	{ "empty.yml", "landlock", ".require", 0, 0, L(NAMESPACES), NULL, false },
 	{ "empty.yml", "user", ".cwd", 0, 0, 0, "/home/u", false },
+	/* what reloads may add */
+	{ "ceiling.yml", "root", "", 0, 0, 0, NULL, false },
+	{ "ceiling.yml", "root", "", 0, 0, 0, NULL, true },
+	{ "ceiling.yml", "user", "", 0, 0, 0, NULL, false },
+	{ "ceiling.yml", "landlock", "", 0, 0, 0, NULL, false },
 	/* files */
 	{ "files.yml", "root", "", 0, 0, 0, NULL, false },
 	{ "files.yml", "root", "", 0, 0, 0, NULL, true },
