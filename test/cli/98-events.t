@@ -121,6 +121,26 @@ is "$(tail -n 1 followed | grep -c '"state":"completed"')" 1 "the end is the las
 state "${p}m"
 is "$(member r.json denials)" 3000 "stats counts as many"
 
+# ---- its ring is in the kernel for as long as it lives, and not after a supervisor that was killed
+if has helper:bpfrows; then
+	pyi spawn "${p}k" --allow-net udp://127.0.0.1:9999 -c "$LOOP"
+	state "${p}k"
+	cgroup=$(member r.json cgroup)
+	is "$("$HELPERS/bpfrows" "$cgroup" rings)" 1 "a ring is there"
+	pyi stop "${p}k"
+	is "$("$HELPERS/bpfrows" "$cgroup" rings)" 0 "and gone with it"
+	pyi spawn "${p}k" --allow-net udp://127.0.0.1:9999 -c "$LOOP"
+	state "${p}k"
+	cgroup=$(member r.json cgroup)
+	kill -KILL "$(supervisor "${p}k")"
+	until_state 10 "${p}k" lost
+	no_ring() { pyi run -c pass; [ "$("$HELPERS/bpfrows" "$cgroup" rings)" = 0 ]; }
+	ok "a later run clears the ring of a killed supervisor away" wait_for 20 no_ring
+	is "$("$HELPERS/bpfrows" "$cgroup" stats)" 0 "and what it kept"
+else
+	skip "$why" "rings that are left"
+fi
+
 # ---- as fast as it goes: nothing is silently lost, the file does not grow for ever, the supervisor still acts
 pyi spawn "${p}x" --timeout 3s --allow-net udp://127.0.0.1:9999 -c '
 import socket, threading
