@@ -61,6 +61,7 @@ int pyi_tree_places_begin(struct pyi_tree_places *places, struct pyi_err *err)
 {
 	struct mount_attr writable = { .attr_clr = MOUNT_ATTR_RDONLY };
 	_cleanup_fd int target_fd = -1;
+	int ret;
 
 	places->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (places->root_fd < 0)
@@ -82,7 +83,11 @@ int pyi_tree_places_begin(struct pyi_tree_places *places, struct pyi_err *err)
 	target_fd = openat(places->root_fd, &(WORK "/" WRITABLE)[1], O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (target_fd < 0)
 		return pyi_err_sys(err, errno, "cannot open the working directory in the sandbox");
-	return pyi_mount_attach(places->own_fd, target_fd, err);
+	ret = pyi_mount_attach(places->own_fd, target_fd, err);
+	if (ret == -ENOSPC)
+		return pyi_err_set(err, ENOSPC,
+				   "the sandbox has as many mounts as fs.mount-max lets it have");
+	return ret;
 }
 
 void pyi_tree_places_end(struct pyi_tree_places *places)

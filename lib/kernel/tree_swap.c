@@ -221,7 +221,7 @@ static int stage(struct pyi_tree_places *places, const struct pyi_tree_unit *uni
 	char name[DEFINITION_LEN];
 	int ret;
 
-	if (unit->n_to > 1 && define(unit, unit->to, unit->n_to, fds, -1, name)) {
+	if (define(unit, unit->to, unit->n_to, fds, -1, name)) {
 		struct pyi_err unused = { 0 };
 
 		if (pyi_tree_places_aside(places, name, false, &fd, &unused) == 0 && is_mount_root(fd)) {
