@@ -301,6 +301,7 @@ if has root; then
 	exits 0 "the others stay"
 	# `run` has that of those who name none ready from the build on.
 	for named in "" "--policy defaults" "--policy defaults --pids 9"; do
+		# shellcheck disable=SC2086 # words
 		run unshare --mount sh -euc '
 			mount -t tmpfs tmpfs /etc
 			mkdir -p /etc/pyisolate/policy
