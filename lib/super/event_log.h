@@ -6,12 +6,13 @@
  *
  *	STATE			{state, pid}: it is in this state from now on; pid is the supervisor's
  *	DENIED, WARNED, CONTRACT_BROKEN
- *				{number, rule, file, op, path or address, errno, at, pid, thread}: as in the result record,
- *				but number, which counts them from 0 on
- *	EVENTS_LOST		{count, total}: so many of these, more than before, came faster than they could be taken
+ *				{number, rule, file, op, path or address, errno, at, pid, thread}: as in the
+ *				result record, but number, which counts them from 0 on
+ *	EVENTS_LOST		{count, total}: so many of these, more than before, came faster than they
+ *				could be taken
  *	MEM_KILL, CPU_THROTTLE, CPU_QUOTA, NET_LIMIT, PIDS_MAX
- *				{figures}: as in the result record, when it was first seen, and at the end if there was
- *				more
+ *				{figures}: as in the result record, when it was first seen, and at the end if
+ *				there was more
  *	POLICY_HOTLOAD		{pid, uid, generation, old, new}: a command swapped the policy; two digests
  *	POLICY_AUTH_FAILED	{pid, uid, wait_ms, failures}: a command had the wrong token
  *
