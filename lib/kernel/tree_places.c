@@ -46,7 +46,7 @@ static int make_work_dir(int own_fd)
 {
 	char path[PATH_MAX];
 
-	if (mkdirat(own_fd, WORK + 1, 0) < 0 && errno != EEXIST)
+	if (mkdirat(own_fd, &WORK[1], 0) < 0 && errno != EEXIST)
 		return -1;
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(work_dirs); i++)
 		if (mkdirat(own_fd, below(work_dirs[i], path) + 1, 0) < 0 && errno != EEXIST)
@@ -103,7 +103,7 @@ void pyi_tree_places_end(struct pyi_tree_places *places)
 			unlinkat(places->own_fd, below(work_files[i], path) + 1, 0);
 		for (size_t i = 0; i < PYI_ARRAY_SIZE(work_dirs); i++)
 			unlinkat(places->own_fd, below(work_dirs[i], path) + 1, AT_REMOVEDIR);
-		unlinkat(places->own_fd, WORK + 1, AT_REMOVEDIR);
+		unlinkat(places->own_fd, &WORK[1], AT_REMOVEDIR);
 	}
 	pyi_close_fd(&places->own_fd);
 	pyi_close_fd(&places->root_fd);
