@@ -271,7 +271,7 @@ void pyi_bpf_unassign(struct pyi_bpf *bpf, uint64_t cgroup_id)
 	struct pyi_abi_assignment assignment;
 
 	if (bpf_map_lookup_elem(bpf->maps.assignments, &cgroup_id, &assignment) == 0) {
-		/* The flags tell what there is, but for somebody who stopped half-way and for what reloads have left. */
+		/* The flags tell what there is, but for who stopped half-way and for what reloads have left. */
 		bool may_have_all = !(assignment.flags & PYI_ASSIGN_READY) || assignment.generation > 1;
 		bool is_own = bpf->n_own && bpf->own_body == assignment.body;
 		bool has_net = is_own || may_have_all ||

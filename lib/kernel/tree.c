@@ -283,8 +283,8 @@ static int do_op(struct pyi_tree *tree, const struct pyi_op *op, struct pyi_err 
 }
 
 /*
- * A path of the ceiling: a rule for what it is on the host, and for an empty directory in its place, beneath which parts
- * of it can be mounted. Inside what is granted there is no place to make, nor need for one.
+ * A path of the ceiling: a rule for what it is on the host, and for an empty directory in its place, beneath which
+ * parts of it can be mounted. Inside what is granted there is no place to make, nor need for one.
  */
 static int allow_ceiling(struct pyi_tree *tree, const struct pyi_landlock_row *row, struct pyi_err *err)
 {

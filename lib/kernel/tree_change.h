@@ -8,8 +8,8 @@
  * namespace, by a pidfd of its first process, and takes one unit (tree_units.h) after the other:
  *
  *	new	the mounts are put together in a hidden directory of the sandbox's tmpfs, then moved to their place
- *	other	the same, but the new mount is moved beneath the old one, which then is taken away: whoever walks the path
- *		comes to the one or to the other, never to neither
+ *	other	the same, but the new mount is moved beneath the old one, which then is taken away: whoever walks the
+ *		path comes to the one or to the other, never to neither
  *	gone	the place is closed (mode 0000) beneath the mount, which then is taken away
  *
  * So at each instant every path is what it was or what it is to be. Where a narrower part remains of what was granted,
@@ -33,8 +33,8 @@ struct pyi_plan;
 struct pyi_tree_change {
 	pid_t init_pid;	      /* the sandbox's first process */
 	pid_t supervisor_pid; /* its parent: a process that has another one is not it */
-	const struct pyi_plan *from; /* what the tree was made by; granted operations that it has in common with `to`, and
-					that are in place, are left alone */
+	/* What the tree was made by: what it has in common with `to`, and what is in place, stays. */
+	const struct pyi_plan *from;
 	const struct pyi_plan *to;
 	uid_t owner_uid; /* the invoker's, whom idmapped files belong to */
 	gid_t owner_gid;

@@ -14,7 +14,7 @@ struct pyi_tree_mount {
 	int id;
 	int parent;
 	bool has_children; /* something is mounted on it */
-	bool is_place; /* a directory of the sandbox's own tmpfs, mounted on itself: only to hold what is mounted in it */
+	bool is_place; /* a directory of the sandbox's own tmpfs on itself, only to hold what is mounted in it */
 };
 
 struct pyi_tree_mounts {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Places in the tmpfs of a sandbox that runs: what mounts are put on, and a working directory of our own in it that the
- * guest cannot enter (mode 0000, and the guest has no capabilities). The guest's mount of the tmpfs is read-only all the
- * time; places are made through another mount of it. A new place is closed (mode 0000) until something is mounted on it.
+ * guest cannot enter (mode 0000, and the guest has no capabilities). The guest's mount of the tmpfs is read-only all
+ * the time; places are made through another mount of it. A new place is closed (mode 0000) until something is mounted
+ * on it.
  */
 #ifndef PYI_KERNEL_TREE_PLACES_H
 #define PYI_KERNEL_TREE_PLACES_H

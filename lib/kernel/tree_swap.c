@@ -136,8 +136,8 @@ static int put_aside(struct pyi_tree_places *places, const struct pyi_tree_unit 
 }
 
 /*
- * Take the mount at fd away: aside when there is something on it, else for good. `is_hidden`: another one is over it, so
- * that no path leads there, and what is to be detached is first moved to where one does. What the host has removed
+ * Take the mount at fd away: aside when there is something on it, else for good. `is_hidden`: another one is over it,
+ * so that no path leads there, and what is to be detached is first moved to where one does. What the host has removed
  * cannot be moved; it is at the top then, and has nothing beneath that could show.
  */
 static int put_away(struct pyi_tree_places *places, const struct pyi_tree_unit *unit,

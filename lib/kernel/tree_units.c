@@ -140,8 +140,8 @@ static int find(const struct pyi_plan *from, const struct pyi_plan *to, pid_t pi
 		own = find_own(to, last);
 		if (own)
 			return pyi_err_set(err, EPERM,
-					   "'%s' is in the sandbox's own %s, in which a reload changes nothing: spawn it "
-					   "again",
+					   "'%s' is in the sandbox's own %s, in which a reload changes nothing: spawn "
+					   "it again",
 					   last, own->path);
 		units->v[units->n++] = unit;
 	}

@@ -102,7 +102,7 @@ struct pyi_policy {
 	struct pyi_limits limits;
 	/*
 	 * What any policy that takes this one's place in a running sandbox may grant: fs and net of a policy that has
-	 * nothing else, allow rules without patterns. Of a list that was not given: what this one has. NULL: neither was.
+	 * nothing else, allow rules without patterns. Of a list that was not given: what this one has. NULL: neither.
 	 */
 	struct pyi_policy *ceiling;
 	bool has_ceiling_files; /* of a ceiling itself: fs (exec with it) was given, net was given */

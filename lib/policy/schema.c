@@ -12,15 +12,9 @@
 #include "base/parse.h"
 #include "base/util.h"
 #include "policy/internal.h"
+#include "policy/reader.h"
 
-struct reader {
-	struct pyi_loader *loader;
-	struct pyi_source source; /* line: of the node being read */
-	const struct pyi_tree *tree;
-	bool is_old; /* version 0.1 or 1.0 of the first releases */
-};
-
-typedef void (*value_fn)(struct reader *r, const char *key, const char *text);
+typedef void (*value_fn)(struct pyi_reader *r, const char *key, const char *text);
 
 /* One key of a rule in a list, `- key: value`. */
 struct rule_key {
@@ -67,106 +61,19 @@ enum {
 	NET_KEYS_ALLOW = 2,
 };
 
-static const struct pyi_node *node_at(const struct reader *r, uint32_t i)
-{
-	return &r->tree->nodes[i];
-}
-
-static void at(struct reader *r, uint32_t i)
-{
-	r->source.line = node_at(r, i)->line;
-}
-
-static const char *kind_name(const struct pyi_node *node)
-{
-	if (node->is_null)
-		return "nothing";
-	if (node->kind == PYI_NODE_MAP && !node->first)
-		return "an empty map";
-	return node->kind == PYI_NODE_SCALAR ? "a value"
-	       : node->kind == PYI_NODE_LIST ? "a list"
-					     : "a map";
-}
-
-static void unknown_key(struct reader *r, const char *key, const char *where,
-			const char *const *names, size_t n)
-{
-	const char *near = pyi_parse_nearest(key, names, n);
-
-	if (near)
-		pyi_loader_error(r->loader, &r->source,
-				 "unknown key '%.64s' in %s, did you mean '%s'?", key, where, near);
-	else
-		pyi_loader_error(r->loader, &r->source, "unknown key '%.64s' in %s", key, where);
-}
-
-static int compare_keys(const void *a, const void *b)
-{
-	const struct pyi_node *const *x = a, *const *y = b;
-	int order = strcmp((*x)->text, (*y)->text);
-
-	return order ? order : ((*x)->line > (*y)->line) - ((*x)->line < (*y)->line);
-}
-
-/* Keys that are not plain values, and keys given twice. Sorted, for a map may have 100,000 of them. */
-static bool check_keys(struct reader *r, uint32_t map)
-{
-	_cleanup_free const struct pyi_node **keys = NULL;
-	size_t n = 0;
-
-	for (uint32_t k = node_at(r, map)->first; k; k = node_at(r, node_at(r, k)->next)->next) {
-		if (node_at(r, k)->kind == PYI_NODE_SCALAR) {
-			n++;
-			continue;
-		}
-		at(r, k);
-		pyi_loader_error(r->loader, &r->source, "a key is %s", kind_name(node_at(r, k)));
-		return false;
-	}
-	keys = reallocarray(NULL, n + 1, sizeof(keys[0]));
-	if (!keys) {
-		r->loader->nomem = true;
-		return false;
-	}
-	n = 0;
-	for (uint32_t k = node_at(r, map)->first; k; k = node_at(r, node_at(r, k)->next)->next)
-		keys[n++] = node_at(r, k);
-	qsort(keys, n, sizeof(keys[0]), compare_keys);
-	for (size_t i = 1; i < n; i++) {
-		if (strcmp(keys[i]->text, keys[i - 1]->text) != 0)
-			continue;
-		r->source.line = keys[i]->line;
-		pyi_loader_error(r->loader, &r->source, "duplicate key '%.64s', first in line %u",
-				 keys[i]->text, keys[i - 1]->line);
-	}
-	return true;
-}
-
-/* The value's text, or NULL after an error. */
-static const char *scalar(struct reader *r, const char *key, uint32_t value)
-{
-	const struct pyi_node *node = node_at(r, value);
-
-	at(r, value);
-	if (node->kind == PYI_NODE_SCALAR && !node->is_null)
-		return node->text;
-	pyi_loader_error(r->loader, &r->source, "'%s' needs a value, this is %s", key, kind_name(node));
-	return NULL;
-}
-
 /* One value, or a list of them. */
-static void values(struct reader *r, const char *key, uint32_t value, value_fn take)
+static void values(struct pyi_reader *r, const char *key, uint32_t value, value_fn take)
 {
 	const char *text;
 
-	if (node_at(r, value)->kind != PYI_NODE_LIST) {
-		text = scalar(r, key, value);
+	if (pyi_reader_node(r, value)->kind != PYI_NODE_LIST) {
+		text = pyi_reader_scalar(r, key, value);
 		if (text)
 			take(r, key, text);
 		return;
 	}
-	for (uint32_t i = node_at(r, value)->first; i; i = node_at(r, i)->next) {
-		text = scalar(r, key, i);
+	for (uint32_t i = pyi_reader_node(r, value)->first; i; i = pyi_reader_node(r, i)->next) {
+		text = pyi_reader_scalar(r, key, i);
 		if (text)
 			take(r, key, text);
 	}
@@ -174,7 +81,7 @@ static void values(struct reader *r, const char *key, uint32_t value, value_fn t
 
 /* --------------------------------------------------------------------------------------------- sections of rules */
 
-static const struct rule_key *find_key(struct reader *r, const char *section,
+static const struct rule_key *find_key(struct pyi_reader *r, const char *section,
 				       const struct rule_key *keys, size_t n, const char *name)
 {
 	const char *names[NAMES_MAX];
@@ -190,11 +97,11 @@ static const struct rule_key *find_key(struct reader *r, const char *section,
 		if (!keys[i].now)
 			names[n_names++] = keys[i].name;
 	}
-	unknown_key(r, name, section, names, n_names);
+	pyi_reader_unknown_key(r, name, section, names, n_names);
 	return NULL;
 }
 
-static void take_fs(struct reader *r, const char *key, const char *text)
+static void take_fs(struct pyi_reader *r, const char *key, const char *text)
 {
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(fs_keys); i++)
 		if (strcmp(fs_keys[i].name, key) == 0)
@@ -202,7 +109,7 @@ static void take_fs(struct reader *r, const char *key, const char *text)
 					text);
 }
 
-static void take_exec(struct reader *r, const char *key, const char *text)
+static void take_exec(struct pyi_reader *r, const char *key, const char *text)
 {
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(exec_keys); i++)
 		if (strcmp(exec_keys[i].name, key) == 0)
@@ -210,7 +117,7 @@ static void take_exec(struct reader *r, const char *key, const char *text)
 					exec_keys[i].bits, text);
 }
 
-static void take_net(struct reader *r, const char *key, const char *text)
+static void take_net(struct pyi_reader *r, const char *key, const char *text)
 {
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(net_keys); i++)
 		if (strcmp(net_keys[i].name, key) == 0)
@@ -218,56 +125,56 @@ static void take_net(struct reader *r, const char *key, const char *text)
 					 net_keys[i].bits, text);
 }
 
-static void take_env(struct reader *r, const char *key, const char *text)
+static void take_env(struct pyi_reader *r, const char *key, const char *text)
 {
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(env_keys); i++)
 		if (strcmp(env_keys[i].name, key) == 0)
 			pyi_rule_add_env(r->loader, &r->source, env_keys[i].verdict, text);
 }
 
-static void take_import(struct reader *r, const char *key, const char *text)
+static void take_import(struct pyi_reader *r, const char *key, const char *text)
 {
 	pyi_rule_add_import(r->loader, &r->source, text);
 }
 
 /* `- key: value` */
-static void read_rule(struct reader *r, const char *section, uint32_t item,
+static void read_rule(struct pyi_reader *r, const char *section, uint32_t item,
 		      const struct rule_key *keys, size_t n, value_fn take)
 {
-	const struct pyi_node *node = node_at(r, item);
+	const struct pyi_node *node = pyi_reader_node(r, item);
 	const struct rule_key *key;
 	uint32_t value;
 
-	at(r, item);
+	pyi_reader_at(r, item);
 	if (node->kind != PYI_NODE_MAP || !node->first) {
 		pyi_loader_error(r->loader, &r->source,
 				 "a rule of '%s' looks like '- %s: ...', this is %s", section,
-				 keys[0].name, kind_name(node));
+				 keys[0].name, pyi_reader_kind_name(node));
 		return;
 	}
-	if (node_at(r, node->first)->kind != PYI_NODE_SCALAR) {
+	if (pyi_reader_node(r, node->first)->kind != PYI_NODE_SCALAR) {
 		pyi_loader_error(r->loader, &r->source, "a key of '%s' is %s", section,
-				 kind_name(node_at(r, node->first)));
+				 pyi_reader_kind_name(pyi_reader_node(r, node->first)));
 		return;
 	}
-	value = node_at(r, node->first)->next;
-	if (node_at(r, value)->next) {
-		at(r, node_at(r, value)->next);
+	value = pyi_reader_node(r, node->first)->next;
+	if (pyi_reader_node(r, value)->next) {
+		pyi_reader_at(r, pyi_reader_node(r, value)->next);
 		pyi_loader_error(r->loader, &r->source,
 				 "a rule of '%s' has one key: begin the next one with '- '", section);
 		return;
 	}
-	key = find_key(r, section, keys, n, node_at(r, node->first)->text);
+	key = find_key(r, section, keys, n, pyi_reader_node(r, node->first)->text);
 	if (key)
 		values(r, key->name, value, take);
 }
 
-static void read_rules(struct reader *r, const char *section, uint32_t value,
+static void read_rules(struct pyi_reader *r, const char *section, uint32_t value,
 		       const struct rule_key *keys, size_t n, value_fn take)
 {
-	const struct pyi_node *node = node_at(r, value);
+	const struct pyi_node *node = pyi_reader_node(r, value);
 
-	at(r, value);
+	pyi_reader_at(r, value);
 	if (node->kind == PYI_NODE_SCALAR && !node->is_null && strcmp(node->text, "none") == 0) {
 		pyi_loader_note(r->loader, &r->source, "'%s: none' is now '%s: []'", section, section);
 		return;
@@ -281,39 +188,39 @@ static void read_rules(struct reader *r, const char *section, uint32_t value,
 	if (node->kind != PYI_NODE_LIST) {
 		pyi_loader_error(r->loader, &r->source,
 				 "'%s' needs a list of rules ('[]' for none), this is %s", section,
-				 kind_name(node));
+				 pyi_reader_kind_name(node));
 		return;
 	}
-	for (uint32_t i = node->first; i; i = node_at(r, i)->next)
+	for (uint32_t i = node->first; i; i = pyi_reader_node(r, i)->next)
 		read_rule(r, section, i, keys, n, take);
 }
 
-static void read_imports(struct reader *r, uint32_t value)
+static void read_imports(struct pyi_reader *r, uint32_t value)
 {
 	r->loader->policy->has_imports = true;
-	at(r, value);
-	if (node_at(r, value)->kind != PYI_NODE_LIST)
+	pyi_reader_at(r, value);
+	if (pyi_reader_node(r, value)->kind != PYI_NODE_LIST)
 		pyi_loader_error(r->loader, &r->source,
 				 "'imports' needs a list of modules ('[]' for none), this is %s",
-				 kind_name(node_at(r, value)));
+				 pyi_reader_kind_name(pyi_reader_node(r, value)));
 	else
 		values(r, "imports", value, take_import);
 }
 
-static void read_contracts(struct reader *r, uint32_t value)
+static void read_contracts(struct pyi_reader *r, uint32_t value)
 {
 	const char *text;
 
-	at(r, value);
-	if (node_at(r, value)->kind != PYI_NODE_LIST) {
+	pyi_reader_at(r, value);
+	if (pyi_reader_node(r, value)->kind != PYI_NODE_LIST) {
 		pyi_loader_error(r->loader, &r->source,
 				 "'contracts' needs a list ('- net.connects <= 3'), this is %s",
-				 kind_name(node_at(r, value)));
+				 pyi_reader_kind_name(pyi_reader_node(r, value)));
 		return;
 	}
-	for (uint32_t i = node_at(r, value)->first; i; i = node_at(r, i)->next) {
-		text = scalar(r, "contracts", i);
-		r->source.column = node_at(r, i)->column;
+	for (uint32_t i = pyi_reader_node(r, value)->first; i; i = pyi_reader_node(r, i)->next) {
+		text = pyi_reader_scalar(r, "contracts", i);
+		r->source.column = pyi_reader_node(r, i)->column;
 		if (text)
 			pyi_rule_add_contract(r->loader, &r->source, text);
 		r->source.column = 0;
@@ -323,10 +230,10 @@ static void read_contracts(struct reader *r, uint32_t value)
 /* ----------------------------------------------------------------------------------------------------- limits */
 
 /* Old spellings, here and at the top level; false when it is none of them. */
-static bool read_old_limit(struct reader *r, const char *key, uint32_t value)
+static bool read_old_limit(struct pyi_reader *r, const char *key, uint32_t value)
 {
 	_cleanup_free char *with_unit = NULL;
-	const char *text = node_at(r, value)->text, *now = "cpu_time", *unit = "";
+	const char *text = pyi_reader_node(r, value)->text, *now = "cpu_time", *unit = "";
 	uint64_t ms;
 
 	if (strcmp(key, "mem") == 0)
@@ -335,7 +242,7 @@ static bool read_old_limit(struct reader *r, const char *key, uint32_t value)
 		unit = "ms";
 	else if (strcmp(key, "cpu") != 0 || !text || pyi_parse_duration(text, &ms, NULL))
 		return false; /* a share of a CPU is not an old spelling, only in the wrong place */
-	text = scalar(r, key, value);
+	text = pyi_reader_scalar(r, key, value);
 	if (!text)
 		return true;
 	pyi_loader_note(r->loader, &r->source, "'%s' is now 'limits: {%s: %.32s%s}'", key, now,
@@ -357,28 +264,30 @@ static bool is_limit(const char *key)
 	return false;
 }
 
-static void read_limits(struct reader *r, uint32_t map)
+static void read_limits(struct pyi_reader *r, uint32_t map)
 {
-	at(r, map);
-	if (node_at(r, map)->kind != PYI_NODE_MAP) {
+	pyi_reader_at(r, map);
+	if (pyi_reader_node(r, map)->kind != PYI_NODE_MAP) {
 		pyi_loader_error(r->loader, &r->source,
 				 "'limits' needs a map ('{memory: 256MiB}'), this is %s",
-				 kind_name(node_at(r, map)));
+				 pyi_reader_kind_name(pyi_reader_node(r, map)));
 		return;
 	}
-	if (!check_keys(r, map))
+	if (!pyi_reader_check_keys(r, map))
 		return;
-	for (uint32_t k = node_at(r, map)->first; k; k = node_at(r, node_at(r, k)->next)->next) {
-		const char *key = node_at(r, k)->text, *text;
-		uint32_t value = node_at(r, k)->next;
+	for (uint32_t k = pyi_reader_node(r, map)->first; k;
+	     k = pyi_reader_node(r, pyi_reader_node(r, k)->next)->next) {
+		const char *key = pyi_reader_node(r, k)->text, *text;
+		uint32_t value = pyi_reader_node(r, k)->next;
 
-		at(r, k);
+		pyi_reader_at(r, k);
 		if (!is_limit(key)) {
 			if (!read_old_limit(r, key, value))
-				unknown_key(r, key, "limits", pyi_limit_keys, pyi_n_limit_keys);
+				pyi_reader_unknown_key(r, key, "limits", pyi_limit_keys,
+						       pyi_n_limit_keys);
 			continue;
 		}
-		text = scalar(r, key, value);
+		text = pyi_reader_scalar(r, key, value);
 		if (text)
 			pyi_rule_set_limit(r->loader, &r->source, key, text);
 	}
@@ -386,9 +295,9 @@ static void read_limits(struct reader *r, uint32_t map)
 
 /* ------------------------------------------------------------------------------------------------ the top level */
 
-static void read_version(struct reader *r, uint32_t value)
+static void read_version(struct pyi_reader *r, uint32_t value)
 {
-	const char *text = scalar(r, "version", value);
+	const char *text = pyi_reader_scalar(r, "version", value);
 
 	if (!text || strcmp(text, "1") == 0)
 		return;
@@ -399,10 +308,10 @@ static void read_version(struct reader *r, uint32_t value)
 				 "version '%.32s' is not known: this tool reads version 1", text);
 }
 
-static void read_on_violation(struct reader *r, uint32_t value)
+static void read_on_violation(struct pyi_reader *r, uint32_t value)
 {
 	static const char *const names[] = { "errno", "kill", "panic" };
-	const char *text = scalar(r, "on_violation", value);
+	const char *text = pyi_reader_scalar(r, "on_violation", value);
 	const char *near;
 
 	if (!text)
@@ -423,7 +332,7 @@ static void read_on_violation(struct reader *r, uint32_t value)
  * The lists have the rules that grant something, in the same words as the policy's own. They are gathered by the same
  * functions, in a policy of their own.
  */
-static void read_ceiling_list(struct reader *r, const char *key, uint32_t value)
+static void read_ceiling_list(struct pyi_reader *r, const char *key, uint32_t value)
 {
 	static const char *const names[] = { "fs", "exec", "net" };
 	struct pyi_policy *ceiling = r->loader->policy;
@@ -435,23 +344,23 @@ static void read_ceiling_list(struct reader *r, const char *key, uint32_t value)
 	else if (strcmp(key, "net") == 0)
 		read_rules(r, "ceiling: net", value, net_keys, NET_KEYS_ALLOW, take_net);
 	else
-		unknown_key(r, key, "ceiling", names, PYI_ARRAY_SIZE(names));
+		pyi_reader_unknown_key(r, key, "ceiling", names, PYI_ARRAY_SIZE(names));
 	ceiling->has_ceiling_net = ceiling->has_ceiling_net || strcmp(key, "net") == 0;
 	ceiling->has_ceiling_files = ceiling->has_ceiling_files || strcmp(key, "net") != 0;
 }
 
-static void read_ceiling(struct reader *r, uint32_t map)
+static void read_ceiling(struct pyi_reader *r, uint32_t map)
 {
 	struct pyi_policy *policy = r->loader->policy;
 
-	at(r, map);
-	if (node_at(r, map)->kind != PYI_NODE_MAP) {
+	pyi_reader_at(r, map);
+	if (pyi_reader_node(r, map)->kind != PYI_NODE_MAP) {
 		pyi_loader_error(r->loader, &r->source,
 				 "'ceiling' needs a map of lists ('{fs: [{read: /srv}]}'), this is %s",
-				 kind_name(node_at(r, map)));
+				 pyi_reader_kind_name(pyi_reader_node(r, map)));
 		return;
 	}
-	if (!check_keys(r, map))
+	if (!pyi_reader_check_keys(r, map))
 		return;
 	if (!policy->ceiling)
 		policy->ceiling = calloc(1, sizeof(*policy->ceiling));
@@ -460,15 +369,16 @@ static void read_ceiling(struct reader *r, uint32_t map)
 		return;
 	}
 	r->loader->policy = policy->ceiling;
-	for (uint32_t k = node_at(r, map)->first; k; k = node_at(r, node_at(r, k)->next)->next) {
-		at(r, k);
-		read_ceiling_list(r, node_at(r, k)->text, node_at(r, k)->next);
+	for (uint32_t k = pyi_reader_node(r, map)->first; k;
+	     k = pyi_reader_node(r, pyi_reader_node(r, k)->next)->next) {
+		pyi_reader_at(r, k);
+		read_ceiling_list(r, pyi_reader_node(r, k)->text, pyi_reader_node(r, k)->next);
 	}
 	r->loader->policy = policy;
 }
 
 /* What a document and a seed-era block have in common; false when the key is none of it. */
-static bool read_body_key(struct reader *r, const char *key, uint32_t value)
+static bool read_body_key(struct pyi_reader *r, const char *key, uint32_t value)
 {
 	if (strcmp(key, "fs") == 0)
 		read_rules(r, "fs", value, fs_keys, PYI_ARRAY_SIZE(fs_keys), take_fs);
@@ -493,7 +403,7 @@ static bool read_body_key(struct reader *r, const char *key, uint32_t value)
 	return true;
 }
 
-static void read_unknown(struct reader *r, const char *key, const char *where)
+static void read_unknown(struct pyi_reader *r, const char *key, const char *where)
 {
 	static const char *const names[] = { "version", "extends",   "on_violation", "fs",
 					     "net",	"exec",	     "env",	     "imports",
@@ -503,65 +413,68 @@ static void read_unknown(struct reader *r, const char *key, const char *where)
 		pyi_loader_error(r->loader, &r->source, "'%s' belongs into 'limits: {%s: ...}'",
 				 key, key);
 	else
-		unknown_key(r, key, where, names, PYI_ARRAY_SIZE(names));
+		pyi_reader_unknown_key(r, key, where, names, PYI_ARRAY_SIZE(names));
 }
 
 /* ------------------------------------------------------------------------------------------------ seed-era blocks */
 
-static void read_block(struct reader *r, const char *name, uint32_t map)
+static void read_block(struct pyi_reader *r, const char *name, uint32_t map)
 {
-	at(r, map);
-	if (node_at(r, map)->kind != PYI_NODE_MAP) {
+	pyi_reader_at(r, map);
+	if (pyi_reader_node(r, map)->kind != PYI_NODE_MAP) {
 		pyi_loader_error(r->loader, &r->source, "'%.64s' needs a map, this is %s", name,
-				 kind_name(node_at(r, map)));
+				 pyi_reader_kind_name(pyi_reader_node(r, map)));
 		return;
 	}
-	if (!check_keys(r, map))
+	if (!pyi_reader_check_keys(r, map))
 		return;
 	pyi_loader_begin(r->loader);
-	for (uint32_t k = node_at(r, map)->first; k; k = node_at(r, node_at(r, k)->next)->next) {
-		at(r, k);
-		if (!read_body_key(r, node_at(r, k)->text, node_at(r, k)->next)) {
-			at(r, k);
-			read_unknown(r, node_at(r, k)->text, name);
+	for (uint32_t k = pyi_reader_node(r, map)->first; k;
+	     k = pyi_reader_node(r, pyi_reader_node(r, k)->next)->next) {
+		pyi_reader_at(r, k);
+		if (!read_body_key(r, pyi_reader_node(r, k)->text, pyi_reader_node(r, k)->next)) {
+			pyi_reader_at(r, k);
+			read_unknown(r, pyi_reader_node(r, k)->text, name);
 		}
 	}
 	pyi_loader_end(r->loader);
 }
 
 /* The chosen sandbox, or the only one. */
-static void read_sandboxes(struct reader *r, uint32_t map, const char *block)
+static void read_sandboxes(struct pyi_reader *r, uint32_t map, const char *block)
 {
 	uint32_t chosen = 0;
 	size_t n = 0;
 
-	at(r, map);
-	if (node_at(r, map)->kind != PYI_NODE_MAP || !node_at(r, map)->first) {
+	pyi_reader_at(r, map);
+	if (pyi_reader_node(r, map)->kind != PYI_NODE_MAP || !pyi_reader_node(r, map)->first) {
 		pyi_loader_error(r->loader, &r->source, "'sandboxes' needs a map of names, this is %s",
-				 kind_name(node_at(r, map)));
+				 pyi_reader_kind_name(pyi_reader_node(r, map)));
 		return;
 	}
-	if (!check_keys(r, map))
+	if (!pyi_reader_check_keys(r, map))
 		return;
-	for (uint32_t k = node_at(r, map)->first; k; k = node_at(r, node_at(r, k)->next)->next, n++)
-		if (!block || strcmp(node_at(r, k)->text, block) == 0)
+	for (uint32_t k = pyi_reader_node(r, map)->first; k;
+	     k = pyi_reader_node(r, pyi_reader_node(r, k)->next)->next, n++)
+		if (!block || strcmp(pyi_reader_node(r, k)->text, block) == 0)
 			chosen = k;
-	at(r, map);
+	pyi_reader_at(r, map);
 	if (!chosen) {
 		pyi_loader_error(r->loader, &r->source, "'sandboxes' has no '%.64s'", block);
 		return;
 	}
 	if (!block && n > 1) {
-		pyi_loader_error(r->loader, &r->source,
-				 "'sandboxes' has %zu policies: choose one with '%s#NAME', such as '#%.64s'",
-				 n, r->source.file, node_at(r, node_at(r, map)->first)->text);
+		pyi_loader_error(
+			r->loader, &r->source,
+			"'sandboxes' has %zu policies: choose one with '%s#NAME', such as '#%.64s'",
+			n, r->source.file, pyi_reader_node(r, pyi_reader_node(r, map)->first)->text);
 		return;
 	}
-	at(r, chosen);
+	pyi_reader_at(r, chosen);
 	pyi_loader_note(r->loader, &r->source,
 			"'sandboxes' is now a file for each policy: using '%.64s'",
-			node_at(r, chosen)->text);
-	read_block(r, node_at(r, chosen)->text, node_at(r, chosen)->next);
+			pyi_reader_node(r, chosen)->text);
+	read_block(r, pyi_reader_node(r, chosen)->text, pyi_reader_node(r, chosen)->next);
 }
 
 /* A key of the top level. */
@@ -585,17 +498,18 @@ const char *pyi_schema_peek(const struct pyi_tree *tree, const char *key, unsign
 	return tree->nodes[value].text;
 }
 
-static void read_top(struct reader *r)
+static void read_top(struct pyi_reader *r)
 {
-	for (uint32_t k = node_at(r, 1)->first; k; k = node_at(r, node_at(r, k)->next)->next) {
-		const char *key = node_at(r, k)->text;
-		uint32_t value = node_at(r, k)->next;
+	for (uint32_t k = pyi_reader_node(r, 1)->first; k;
+	     k = pyi_reader_node(r, pyi_reader_node(r, k)->next)->next) {
+		const char *key = pyi_reader_node(r, k)->text;
+		uint32_t value = pyi_reader_node(r, k)->next;
 
-		at(r, k);
+		pyi_reader_at(r, k);
 		if (strcmp(key, "version") == 0)
 			read_version(r, value);
 		else if (strcmp(key, "extends") == 0)
-			scalar(r, key, value); /* the loader has followed it */
+			pyi_reader_scalar(r, key, value); /* the loader has followed it */
 		else if (strcmp(key, "defaults") != 0 && strcmp(key, "sandboxes") != 0 &&
 			 !read_body_key(r, key, value))
 			read_unknown(r, key, "the policy");
@@ -605,36 +519,36 @@ static void read_top(struct reader *r)
 void pyi_schema_read(struct pyi_loader *loader, const struct pyi_source *source,
 		     const struct pyi_tree *tree, const char *block)
 {
-	struct reader r = { .loader = loader, .source = *source, .tree = tree };
+	struct pyi_reader r = { .loader = loader, .source = *source, .tree = tree };
 	unsigned int line;
 	const char *version = pyi_schema_peek(tree, "version", &line);
 	uint32_t defaults = find(tree, "defaults"), sandboxes = find(tree, "sandboxes");
 
-	at(&r, 1);
-	if (node_at(&r, 1)->kind != PYI_NODE_MAP) {
+	pyi_reader_at(&r, 1);
+	if (pyi_reader_node(&r, 1)->kind != PYI_NODE_MAP) {
 		pyi_loader_error(loader, &r.source,
 				 "a policy is a map that begins with 'version: 1', this is %s",
-				 kind_name(node_at(&r, 1)));
+				 pyi_reader_kind_name(pyi_reader_node(&r, 1)));
 		return;
 	}
-	if (!check_keys(&r, 1))
+	if (!pyi_reader_check_keys(&r, 1))
 		return;
 	r.is_old = version && (strcmp(version, "0.1") == 0 || strcmp(version, "1.0") == 0);
 	if (!find(tree, "version")) {
-		at(&r, 1);
+		pyi_reader_at(&r, 1);
 		pyi_loader_error(loader, &r.source, "'version: 1' is missing");
 	}
 	/* Order of weight: defaults, what stands at the top level, the chosen sandbox. */
 	if (defaults) {
-		at(&r, defaults);
+		pyi_reader_at(&r, defaults);
 		pyi_loader_note(loader, &r.source, "what 'defaults' holds now stands at the top level");
-		read_block(&r, "defaults", node_at(&r, defaults)->next);
+		read_block(&r, "defaults", pyi_reader_node(&r, defaults)->next);
 	}
 	pyi_loader_begin(loader);
 	read_top(&r);
 	pyi_loader_end(loader);
 	if (sandboxes)
-		read_sandboxes(&r, node_at(&r, sandboxes)->next, block);
+		read_sandboxes(&r, pyi_reader_node(&r, sandboxes)->next, block);
 	else if (block)
 		pyi_loader_error(loader, source,
 				 "there is no 'sandboxes' block to take '%.64s' from", block);

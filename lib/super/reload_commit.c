@@ -223,7 +223,7 @@ static int put_in_force(struct pyi_reload_job *job, struct pyi_bpf *bpf,
 				  : change_limits(sandbox, &sandbox->limits, &note->limits, err);
 	if (ret < 0)
 		return ret;
-	/* Where programs decide about files, all that either policy needs is there before and while they change over. */
+	/* Where programs decide about files, all that either policy needs is there while they change over. */
 	ret = pyi_reload_files_change(files, files->from, files->both ? files->both : job->plan,
 				      false, err);
 	if (ret == 0 && bpf) {
