@@ -35,9 +35,13 @@ mount --bind other /run/pyisolate
 "$PYISOLATE" run -c pass
 is "$(probes "$PYISOLATE" run -c pass)" 0 "on a file system that outlives a boot it is kept as well"
 sed "s/$(cut -c1-8 /proc/sys/kernel/random/boot_id)/00000000/" $facts >spoilt
-ok "with the boot's number" sh -c "! cmp -s spoilt $facts"
-cat spoilt >$facts
-isnt "$(probes "$PYISOLATE" run -c pass)" 0 "of another boot: probed"
+if [ "$(stat -f -c %T other)" = tmpfs ]; then
+	skip "all is on a tmpfs here" "of another boot: probed"
+else
+	ok "with the boot's number" sh -c "! cmp -s spoilt $facts"
+	cat spoilt >$facts
+	isnt "$(probes "$PYISOLATE" run -c pass)" 0 "of another boot: probed"
+fi
 umount -l /run/pyisolate
 isnt "$(probes unshare -m "$PYISOLATE" run -c pass)" 0 "another mount namespace: probed"
 "$PYISOLATE" run -c pass
@@ -100,6 +104,7 @@ is "$out/$err" "ran/" "and says nothing"
 is "$(member r.json layers.cgroup.state)" on "with groups"
 is "$(probes "$PYISOLATE" run -c pass)" 0 "what was wrong is forgotten"
 for script in - /dev/stdin; do
+	[ -e "$script" ] || [ "$script" = - ] || continue
 	sed 's|/sys/fs/cgroup|/sys/fs/cgrouX|g' good >$facts
 	echo 'print(input() if False else "read once")' >script.py
 	run "$PYISOLATE" run "$script" <script.py
