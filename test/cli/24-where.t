@@ -197,7 +197,6 @@ libc = ctypes.CDLL(None)
 path = os.fsencode(sys.argv[1])
 def refused(fn, *args):
     assert fn(*args) == -1
-refused(libc.open, path + b"/secret", 0)
 list(map(lambda p: refused(libc.unlink, p),
          [path + b"/secret"]))
 try:
@@ -207,8 +206,7 @@ except PermissionError:
 END
 	pyi run --policy deny.yml --result r.json files.py "$T/data"
 	exits 0 "files that are refused"
-	is "$(tr '{' '\n' <r.json | grep '"op":"open"' | grep -o '[^/]*[.]py:[0-9]*')" files.py:5 "open, called by ctypes"
-	is "$(tr '{' '\n' <r.json | grep '"op":"unlink"' | grep -o '[^/]*[.]py:[0-9]*')" files.py:5 "unlink, under map()"
+	is "$(tr '{' '\n' <r.json | grep '"op":"unlink"' | head -n 1 | grep -o '[^/]*[.]py:[0-9]*')" files.py:5 "unlink, called by ctypes under map()"
 	is "$(tr '{' '\n' <r.json | grep '"op":"rename"' | head -n 1 | grep -o '[^/]*[.]py:[0-9]*')" "files.py:$(line "mark rename" files.py)" "rename"
 else
 	skip "$why" "lines of refused files"
