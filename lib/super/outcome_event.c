@@ -70,7 +70,7 @@ static void tell_path(const struct pyi_policy *policy, const struct pyi_bpf_even
 
 	told->denial.op = (char *)pyi_bpf_hook_name(event->proto);
 	told->denial.target = (char *)(event->path[0] ? event->path : "?");
-	told->denial.errnum = event->port;
+	told->denial.errnum = event->is_warning ? 0 : event->port;
 	if (event->contract) {
 		tell_contract(policy, event, told);
 		return;
