@@ -13,16 +13,18 @@ nodes=/sys/devices/system/node
 	exit
 }
 
-# CPUs, then what the guest's memory is bound to, then the pages of 32 MiB that are elsewhere.
+# CPUs, then what the guest's memory is bound to, then whether the 32 MiB that it takes are there, and the pages that are
+# elsewhere. (What it has of its image, a file, was in memory before.)
 cat >look.py <<'X'
 import os, re, sys
 node = sys.argv[1]
 block = bytearray(32 << 20)
 for i in range(0, len(block), 4096): block[i] = 1
-rows = [l for l in open("/proc/self/numa_maps") if re.search(r" anon=\d{3,}", l)]
+rows = [l for l in open("/proc/self/numa_maps") if " anon=" in l]
 policies = {l.split()[1] for l in rows}
-elsewhere = sum(int(n) for l in rows for at, n in re.findall(r" N(\d+)=(\d+)", l) if at != node and int(n) > 1000)
-print(sorted(os.sched_getaffinity(0)), *policies, elsewhere)
+pages = [(at, int(n)) for l in rows if " file=" not in l for at, n in re.findall(r" N(\d+)=(\d+)", l)]
+here = sum(n for at, n in pages if at == node)
+print(sorted(os.sched_getaffinity(0)), *policies, here >= 8192, sum(n for at, n in pages if at != node))
 X
 # The list 0-2,4 as Python prints it.
 python_list() { tr ',' '\n' <"$1" | awk -F- '{ for (i = $1; i <= ($2 == "" ? $1 : $2); i++) s = s (s == "" ? "" : ", ") i } END { print "[" s "]" }'; }
@@ -33,7 +35,7 @@ for dir in "$nodes"/node[0-9]*; do
 	[ -n "$first" ] || first=$node
 	pyi run --numa "$node" look.py "$node"
 	exits 0 "--numa $node"
-	is "$out" "$(python_list "$dir/cpulist") bind:$node 0" "its CPUs, its memory, and no other"
+	is "$out" "$(python_list "$dir/cpulist") bind:$node True 0" "its CPUs, its memory, and no other"
 done
 diag "nodes: $(cat $nodes/online)"
 pyi run look.py "$first"
@@ -90,7 +92,7 @@ for bad in x -1 1024 0-1 ""; do
 done
 printf 'version: 1\nlimits: {numa: %s}\n' "$first" >p.yml
 pyi run -p p.yml look.py "$first"
-contains "$out" "bind:$first 0" "numa in a policy"
+contains "$out" "bind:$first True 0" "numa in a policy"
 pyi policy show p.yml
 contains "$out" "numa: $first" "policy show has it"
 pyi run -p p.yml --dry-run -c pass
