@@ -16,6 +16,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import events  # noqa: E402
 import named  # noqa: E402
+import plane  # noqa: E402
 import starts  # noqa: E402
 import tracing  # noqa: E402
 
@@ -169,6 +170,10 @@ def main():
 
     result["trace"] = tracing.measure(binary, helpers)
     table("system calls, ns of CPU time; open with its close", tracing.HEADER, tracing.rows(result["trace"]))
+    if os.getuid() == 0:
+        result["plane"] = plane.measure(binary, helpers, os.environ.get("PYI_BENCH_TAP"))
+        table("the kernel plane (VM: an emulated machine, only ratios count)", ("", "with", "beside", "", "target"),
+              plane.rows(result["plane"]))
 
     script = os.path.join(HERE, "compute.py")
     interpreters = {"3.13t inside": [binary, "run", "--cwd", "/tmp", script],

@@ -1,0 +1,70 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# What the LSM programs cost, for bench.py, in the virtual machine: open and close of a granted file with policies of few
+# and of many rules, the same outside, one file over and over and 4096 in turn; and others' calls with the programs
+# attached and not. Each line "# bench NAME: NS ns" is the least of several rounds, taken in turn.
+. "${0%/*}/../cli/lib.sh"
+need root bpf-lsm helper:loops
+
+rounds=${PYI_BENCH_PLANE_ROUNDS:-4}
+cp "$HELPERS/loops" loops
+chmod 0755 loops && chmod 0711 .
+mkdir d && chmod 0755 d
+i=0
+while [ $i -lt 4096 ]; do
+	echo x >d/f$i
+	i=$((i + 1))
+done
+for n in 0 10 1000 10000; do
+	printf 'version: 1\nfs:\n  - read: %s\n' "$T/d" >$n.yml
+	awk -v n=$n -v d="$T/d" 'BEGIN { for (i = 0; i < n; i++) printf "  - deny: %s/p%05d*\n", d, i }' >>$n.yml
+done
+
+# least NAME COMMAND...: into the file of that name, if it is less.
+mkdir least
+least() {
+	name=$1
+	shift
+	run "$@"
+	if [ "$code" != 0 ]; then
+		fail "$name: it runs"
+		diag "$err"
+		return
+	fi
+	echo "${out%% *}" >>"least/$name"
+}
+in_box() {
+	n=$1
+	shift
+	"$PYISOLATE" run --policy "$n.yml" --allow-read "$T/loops" --allow-run "$T/loops" -- "$T/loops" "$@"
+}
+at_exit "'$PYISOLATE' doctor --unload >&2"
+"$PYISOLATE" run -c pass
+round=0
+while [ $round -lt "$rounds" ]; do
+	for n in 0 10 1000 10000; do
+		least "open, $n rules" in_box $n open "$T/d/f7" 20 1000
+		least "cold, $n rules" in_box $n cold "$T/d" 3 4096
+	done
+	least "open, outside" ./loops open "$T/d/f7" 20 1000
+	least "cold, outside" ./loops cold "$T/d" 3 4096
+	round=$((round + 1))
+done
+round=0
+while [ $round -lt "$rounds" ]; do
+	for state in attached not; do
+		if [ $state = not ]; then run "$PYISOLATE" doctor --unload; else run "$PYISOLATE" run -c pass; fi
+		[ "$code" = 0 ] || diag "$err"
+		least "open, $state" ./loops open "$T/d/f7" 20 1000
+		least "udp, $state" ./loops udp 9 20 1000
+		least "exec, $state" ./loops exec "$HELPERS/true" 5 40
+	done
+	round=$((round + 1))
+done
+for file in least/*; do
+	echo "# bench ${file#least/}: $(sort -n "$file" | head -n 1) ns"
+	pass "${file#least/}"
+done
+
+done_testing
