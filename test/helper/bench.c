@@ -5,16 +5,13 @@
  * included. The order turns by one each round, so that no command always follows the same other. Standard input and
  * output are /dev/null. A command that fails ends the program with 1.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "start.h"
 
 enum { COMMANDS_MAX = 32, ROUNDS_MAX = 10000 };
 
@@ -24,14 +21,6 @@ struct command {
 	uint64_t cpu_us;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
-}
-
 static int by_size(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -39,23 +28,12 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Returns the wait status; the child only execs, so vfork's shared memory is safe. */
 static int run(char **argv, uint64_t *ret_wall_ns, uint64_t *ret_cpu_us)
 {
-	struct rusage usage;
+	struct rusage usage = { 0 };
 	uint64_t start = now_ns();
-	int status;
-	pid_t pid = vfork();
+	int status = start_and_wait(argv, &usage);
 
-	if (pid == 0) {
-		execvp(argv[0], argv);
-		_exit(127);
-	}
-	if (pid < 0)
-		return -1;
-	while (wait4(pid, &status, 0, &usage) < 0)
-		if (errno != EINTR)
-			return -1;
 	*ret_wall_ns = now_ns() - start;
 	*ret_cpu_us = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000U +
 		      (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);

@@ -19,21 +19,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "start.h"
 
 enum { ROUNDS_MAX = 1000, COLD_FILES = 4096 };
 
 static int udp_fd = -1;
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
-}
 
 static bool open_path(const char *path)
 {
@@ -84,14 +75,8 @@ static bool connect_udp(const char *port)
 static bool start(const char *path)
 {
 	char *argv[] = { (char *)path, NULL };
-	int status = 1;
-	pid_t pid = vfork();
 
-	if (pid == 0) {
-		execv(path, argv);
-		_exit(127);
-	}
-	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+	return start_and_wait(argv, NULL) == 0;
 }
 
 static const struct {

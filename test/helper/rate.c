@@ -4,41 +4,18 @@
  * has ended, and print how many starts a second that was, and the CPU time of one in microseconds, children included.
  * Standard input and output are /dev/null. A command that fails ends the program with 1.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "start.h"
 
 enum { WORKERS_MAX = 64 };
 
 static uint64_t now_us(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000U + (uint64_t)ts.tv_nsec / 1000;
-}
-
-static int run(char **argv)
-{
-	int status;
-	pid_t pid = vfork();
-
-	if (pid == 0) {
-		execvp(argv[0], argv);
-		_exit(127);
-	}
-	if (pid < 0)
-		return -1;
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -1;
-	return status;
+	return now_ns() / 1000;
 }
 
 /* One worker: how many it started goes into the pipe. */
@@ -47,7 +24,7 @@ static int work(char **argv, uint64_t end_us, int fd)
 	uint64_t n = 0;
 
 	for (; now_us() < end_us; n++)
-		if (run(argv) != 0)
+		if (start_and_wait(argv, NULL) != 0)
 			return 1;
 	return write(fd, &n, sizeof(n)) != sizeof(n);
 }
