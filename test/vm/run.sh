@@ -69,7 +69,10 @@ rm -rf "$tree"
 
 : >"$work/vm/console"
 : >"$work/vm/tap"
+# Two NUMA nodes, each with a processor and half of the memory.
 timeout -k 5 "$limit" "$vm/qemu" -accel tcg,thread=multi -cpu max -smp 2 -m 2560 \
+	-object memory-backend-ram,id=m0,size=1280M -object memory-backend-ram,id=m1,size=1280M \
+	-numa node,nodeid=0,cpus=0,memdev=m0 -numa node,nodeid=1,cpus=1,memdev=m1 \
 	-kernel "$vm/vmlinuz" -initrd "$work/vm/initrd" \
 	-append "console=ttyS0 quiet${PYI_VM_PREEMPT:+ preempt=$PYI_VM_PREEMPT} panic=-1 oops=panic lsm=landlock,lockdown,yama,apparmor,bpf systemd.unified_cgroup_hierarchy=1" \
 	-display none -no-reboot -nodefaults -serial "file:$work/vm/console" -serial "file:$work/vm/tap" </dev/null \
