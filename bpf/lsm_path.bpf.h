@@ -375,7 +375,7 @@ static __always_inline int check_path(struct path *path, struct question *q)
 	return ret;
 }
 
-/* How every question about a name in a directory begins: a room to judge it in, which the caller leaves; or 0, and *ret. */
+/* How every question about a name in a directory begins: a room to judge it in, which the caller leaves; or 0, *ret. */
 static __always_inline struct room *begin_name(struct path *dir, struct question *q, int *ret)
 {
 	enum entry entry = enter(&q->who);

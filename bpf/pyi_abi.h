@@ -44,7 +44,8 @@ struct pyi_abi_assignment {
 
 /*
  * The path automaton in the arena, at the start of a page: this, then n_states finals, then n_states rows of n_classes
- * states (__u16), then, if has_slots, for each state the counters of contracts that count the path (__u16). Memory that is not there reads as 0: state 0, and finals of 0 deny.
+ * states (__u16), then, if has_slots, for each state the counters of contracts that count the path (__u16). Memory that
+ * is not there reads as 0: state 0, and finals of 0 deny.
  */
 struct pyi_abi_paths {
 	__u32 n_states;

@@ -10,8 +10,8 @@
  *	if (PYI_FAULT(310, EPERM) || prctl(...) < 0)
  *		return pyi_err_sys(err, errno, "...");
  *
- * PYISOLATE_LEAVE_OUT=LAYER,LAYER... has a layer not put in force, or not be there, as PYI_LEFT_OUT("LAYER") in its code
- * says, so that tests can show what the others hold alone.
+ * PYISOLATE_LEAVE_OUT=LAYER,LAYER... has a layer not put in force, or not be there, as PYI_LEFT_OUT("LAYER") in its
+ * code says, so that tests can show what the others hold alone.
  *
  * Each number stands once in the tree: 1xx sandbox.c and init.c, 2xx tree*.c, 3xx lockdown.c, 4xx cgroup, 5xx BPF,
  * 6xx Landlock, 7xx seccomp, 8xx resolve and probe, 9xx lib/super.

@@ -40,7 +40,7 @@ void pyi_resolve_undo(const struct pyi_grants *grants);
  */
 int pyi_resolve_names(const struct pyi_policy *policy, struct pyi_names *ret_names, struct pyi_err *err);
 
-/* No path that the policy's contracts count may lead through a symbolic link: -EINVAL with file:line and the real one. */
+/* No path that the policy's contracts count may lead through a symbolic link: -EINVAL, file:line and the real one. */
 int pyi_resolve_check_counted(const struct pyi_policy *policy, struct pyi_err *err);
 
 #endif

@@ -8,9 +8,9 @@
  *	init		pid 1 of the sandbox, cloned straight into the cgroup and the namespaces. It waits for `go`
  *			(the supervisor has by then written the id maps), enters the v1 groups, builds the tree, forks
  *			the guest, detaches the host's tree, locks itself down as well (ids, capabilities, a filter of
- *			eight system calls), opens the gate for the guest, then only forwards signals, reaps, and reports the guest's end on the
- *			status pipe. Runs our code only, never executes anything. No Landlock: it opens nothing any
- *			more, and must be able to signal the guest's domain.
+ *			eight system calls), opens the gate for the guest, then only forwards signals, reaps, and
+ *			reports the guest's end on the status pipe. Runs our code only, never executes anything. No
+ *			Landlock: it opens nothing any more, and must be able to signal the guest's domain.
  *	guest		pid 2: locks itself down, waits for the gate and executes: our own binary through an inherited
  *			fd (Python), or the command. Everything of the lock-down that must outlive that exec is done
  *			before it; what exec resets (dumpable, MDWE) or would forbid it (seccomp for Python without

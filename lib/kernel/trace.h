@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The BPF programs that trace one sandbox (bpf/trace.bpf.c): loaded for one run, attached to the kernel's tracepoints
- * of system calls and exec, with a ring of their own. Nothing is pinned: all of it goes when the descriptors are closed,
- * with the process if need be. Root; a kernel with BTF and open-coded iterators (6.4).
+ * of system calls and exec, with a ring of their own. Nothing is pinned: all of it goes when the descriptors are
+ * closed, with the process if need be. Root; a kernel with BTF and open-coded iterators (6.4).
  *
  * While it is there each system call of every process of the machine goes the kernel's longer way, and pays for a look
  * at its cgroup.

@@ -260,7 +260,7 @@ static void judge_address(const struct pyi_plan *plan, const struct pyi_asked *a
 	pyi_asked_print_target(asked, grant);
 }
 
-/* Whether a kind of socket may be made follows from whether some rule wants it; pairs of Unix sockets talk to nobody. */
+/* A kind of socket may be made where some rule wants it; pairs of Unix sockets talk to nobody. */
 static void judge_socket(const struct pyi_plan *plan, const struct pyi_asked *asked,
 			 struct pyi_asked_verdict *verdict, struct pyi_buf *text)
 {

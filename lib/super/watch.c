@@ -267,6 +267,7 @@ static bool on_status(struct loop *loop)
 		watch->wait_status = msg.wait_status;
 		watch->cpu_us = msg.user_us + msg.system_us;
 		watch->max_rss_bytes = msg.max_rss_bytes;
+		kill_all(watch); /* what it left behind goes with it */
 		break;
 	case PYI_STATUS_STOPPED:
 		/* Only when the terminal asked: a guest that stops itself must not stop its own deadline. */
@@ -544,14 +545,8 @@ static int watch_loop(struct loop *loop, struct pyi_err *err)
 			if (slots[SLOT_OUT + which].revents)
 				relay_step(loop, which);
 		}
-		if (slots[SLOT_STATUS].revents) {
-			bool had_exited = watch->has_exited;
-
+		if (slots[SLOT_STATUS].revents)
 			status_open = on_status(loop);
-			/* The guest has ended: what it left behind goes with it. */
-			if (watch->has_exited && !had_exited)
-				kill_all(watch);
-		}
 		if (slots[SLOT_PIDFD].revents)
 			return 0;
 	}
