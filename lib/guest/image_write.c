@@ -225,10 +225,35 @@ static int add_mappings(struct writer *writer)
 	return ret;
 }
 
+/* Segments that huge pages can be mapped for may lie apart. Nobody else is there, at fixed addresses below the heap. */
+static int fill_data_gaps(struct writer *writer)
+{
+	const Elf64_Ehdr *ehdr = &__ehdr_start;
+	const Elf64_Phdr *phdr = (const void *)((const char *)ehdr + ehdr->e_phoff);
+	const uint64_t mask = -(uint64_t)PYI_IMAGE_PAGE;
+	uint64_t end = writer->data_start;
+
+	for (int i = 0; i < ehdr->e_phnum; i++) {
+		uint64_t start = phdr[i].p_vaddr & mask;
+
+		if (phdr[i].p_type != PT_LOAD || !(phdr[i].p_flags & PF_W))
+			continue;
+		if (start > end &&
+		    mmap((void *)end, start - end, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
+			return pyi_err_sys(writer->err, errno,
+					   "cannot map what is between the binary's segments");
+		end = (phdr[i].p_vaddr + phdr[i].p_memsz + PYI_IMAGE_PAGE - 1) & mask;
+	}
+	return 0;
+}
+
 /* The binary's own data as a whole: one mapping takes the place of those that the kernel makes of it. */
 static int add_data(struct writer *writer)
 {
-	return add_run(writer, writer->data_start, writer->data_end);
+	int ret = fill_data_gaps(writer);
+
+	return ret ? ret : add_run(writer, writer->data_start, writer->data_end);
 }
 
 static void find_segments(struct writer *writer)

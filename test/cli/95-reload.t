@@ -11,10 +11,11 @@ echo 'a token of this test' >tok
 echo 'another token of this test' >other
 chmod 600 tok other
 
-# Tries the ports named in its arguments again and again, UDP as well as TCP, and says what it may do when that changes.
+# Tries the ports named in its arguments again and again, UDP as well as TCP, and says what it may do when that changes:
+# when two rounds agree, for a reload may come in the middle of one.
 cat >probe.py <<'X'
 import socket, sys, time
-last = None
+last = before = None
 while True:
     now = []
     for port in sys.argv[1:]:
@@ -27,9 +28,10 @@ while True:
             now.append("yes")
         except PermissionError:
             now.append("no")
-    if now != last:
+    if now == before != last:
         print(*now, flush=True)
         last = now
+    before = now
     time.sleep(0.01)
 X
 
