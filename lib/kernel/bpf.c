@@ -227,27 +227,11 @@ int pyi_bpf_arm(const struct pyi_bpf *bpf)
 		       : bpf_map_update_elem(bpf->maps.assignments, &armed.owner, &armed, BPF_EXIST);
 }
 
-struct groups {
-	const uint64_t *ids;
-	size_t n;
-};
-
-/* Is it a body of one of these, of whatever generation? */
-static int is_of_groups(uint64_t body, const void *arg)
-{
-	const struct groups *groups = arg;
-
-	for (size_t i = 0; i < groups->n; i++)
-		if (groups->ids[i] == (body & PYI_ABI_BODY_CGROUP))
-			return 1;
-	return 0;
-}
-
 static void delete_rows(struct pyi_bpf *bpf, const uint64_t *ids, size_t n_ids)
 {
-	struct groups groups = { ids, n_ids };
+	struct pyi_bpf_groups groups = { ids, n_ids };
 
-	pyi_bpf_rows_remove(&bpf->maps, is_of_groups, &groups);
+	pyi_bpf_rows_remove(&bpf->maps, pyi_bpf_is_of_groups, &groups);
 }
 
 /* The events and the paths in them. */

@@ -10,6 +10,7 @@
 #include "base/fault.h"
 #include "kernel/bpf.h"
 #include "kernel/bpf_pins.h"
+#include "kernel/bpf_rows.h"
 #include "plan/plan.h"
 #include "policy/contract.h"
 #include "pyi_abi.h"
@@ -189,28 +190,13 @@ void pyi_bpf_contract_remove(struct pyi_bpf_maps *maps,
 	}
 }
 
-struct groups {
-	const uint64_t *ids;
-	size_t n;
-};
-
-static int is_of_groups(uint64_t body, const void *arg)
-{
-	const struct groups *groups = arg;
-
-	for (size_t i = 0; i < groups->n; i++)
-		if (groups->ids[i] == (body & PYI_ABI_BODY_CGROUP))
-			return 1;
-	return 0;
-}
-
 void pyi_bpf_contract_delete(struct pyi_bpf_maps *maps, const uint64_t *cgroup_ids, size_t n)
 {
-	struct groups groups = { cgroup_ids, n };
+	struct pyi_bpf_groups groups = { cgroup_ids, n };
 
 	if (!n)
 		return;
-	pyi_bpf_contract_remove(maps, is_of_groups, &groups);
+	pyi_bpf_contract_remove(maps, pyi_bpf_is_of_groups, &groups);
 	for (size_t i = 0; i < n && maps->contract_state >= 0; i++)
 		bpf_map_delete_elem(maps->contract_state, &cgroup_ids[i]);
 }

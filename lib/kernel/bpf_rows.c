@@ -106,3 +106,13 @@ void pyi_bpf_rows_remove(const struct pyi_bpf_maps *maps,
 	}
 	pyi_bpf_rows_take_back(maps, found, n);
 }
+
+int pyi_bpf_is_of_groups(uint64_t body, const void *arg)
+{
+	const struct pyi_bpf_groups *groups = arg;
+
+	for (size_t i = 0; i < groups->n; i++)
+		if (groups->ids[i] == (body & PYI_ABI_BODY_CGROUP))
+			return 1;
+	return 0;
+}

@@ -26,4 +26,11 @@ void pyi_bpf_rows_take_back(const struct pyi_bpf_maps *maps, const struct pyi_ab
 void pyi_bpf_rows_remove(const struct pyi_bpf_maps *maps,
 			 int (*is_due)(uint64_t body, const void *arg), const void *arg);
 
+/* For is_due, with these as its argument: is it a body of one of these cgroups, of whatever generation? */
+struct pyi_bpf_groups {
+	const uint64_t *ids;
+	size_t n;
+};
+int pyi_bpf_is_of_groups(uint64_t body, const void *arg);
+
 #endif
