@@ -402,12 +402,27 @@ static void probe_programs(struct pyi_facts *facts)
 	}
 }
 
+/* *ret_kept: what may be kept of it. */
+static void probe_all(struct pyi_facts *facts, struct pyi_facts *ret_kept)
+{
+	for (int i = 0; i < 2; i++) {
+		*facts = (struct pyi_facts){ 0 };
+		probe_identity(facts);
+		probe_host(facts);
+		*ret_kept = *facts;
+		probe_programs(facts);
+		/* The parent of all groups was there: somebody unloads in this moment, and it is to be made again. */
+		if (!facts->cgroup_v2_dir[0] ||
+		    (facts->bpf_cgroup.errnum != ENOENT && facts->bpf_cgroup.errnum != ENODEV))
+			return;
+	}
+}
+
 void pyi_probe_run(struct pyi_facts *ret_facts)
 {
-	*ret_facts = (struct pyi_facts){ 0 };
-	probe_identity(ret_facts);
-	probe_host(ret_facts);
-	probe_programs(ret_facts);
+	struct pyi_facts unused;
+
+	probe_all(ret_facts, &unused);
 }
 
 void pyi_probe_run_known(struct pyi_facts *ret_facts, bool *ret_was_known)
@@ -424,12 +439,8 @@ void pyi_probe_run_known(struct pyi_facts *ret_facts, bool *ret_was_known)
 		/* What is missing now may be missing because the groups are somewhere else by now. */
 		*ret_was_known = false;
 		pyi_facts_forget();
-		*ret_facts = (struct pyi_facts){ 0 };
-		probe_identity(ret_facts);
 	}
-	probe_host(ret_facts);
-	kept = *ret_facts;
-	probe_programs(ret_facts);
+	probe_all(ret_facts, &kept);
 	if (ret_facts->is_root && !ret_facts->bpf_cgroup.errnum && !ret_facts->bpf_perf.errnum)
 		pyi_facts_keep(&kept);
 }

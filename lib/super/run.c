@@ -111,12 +111,19 @@ static int tell_started(struct pyi_run *run, struct pyi_err *err)
 	return ret;
 }
 
+/* The host is not, or no longer, as the plan has it: `doctor --unload` takes away programs and groups that are idle. */
+static bool may_have_changed(const struct pyi_run *run, int error)
+{
+	return run->facts_are_known || error == -ENOENT || error == -ENODEV;
+}
+
 /*
- * From the cgroup to the guest's end. There is a second start for what could not be done on a host that was not probed
- * by this run, and for a guest that dies of its image before the user's code.
+ * From the cgroup to the guest's end. There is a second start for what could not be done on a host that has changed
+ * since it was probed, and for a guest that dies of its image before the user's code.
  */
 static int run_guest(struct pyi_run *run, struct pyi_err *err)
 {
+	bool is_probed_again = false;
 	int exec_failed = 0;
 	int ret;
 
@@ -124,7 +131,8 @@ static int run_guest(struct pyi_run *run, struct pyi_err *err)
 		ret = pyi_step_groups(run, err);
 		if (!ret)
 			ret = pyi_step_start(run, &exec_failed, err);
-		if (ret && !exec_failed && run->facts_are_known) {
+		if (ret && !exec_failed && !is_probed_again && may_have_changed(run, ret)) {
+			is_probed_again = true;
 			release_guest(run);
 			run->watch = fresh_watch;
 			if (pyi_step_plan_again(run))
