@@ -11,13 +11,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/build_id.h"
+#include "base/cpu.h"
 #include "base/err.h"
 #include "guest/image.h"
 #include "guest/image_format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-extern const Elf64_Ehdr __ehdr_start;
 
 static _Alignas(uint64_t) char file[PYI_IMAGE_PAGES_AT];
 
@@ -33,8 +33,8 @@ static void put_right(struct pyi_image_header *header, uint64_t file_size)
 	header->format = PYI_IMAGE_FORMAT;
 	header->size = (uint32_t)(sizeof(*header) + n * sizeof(header->ranges[0]));
 	header->file_size = file_size;
-	memcpy(header->build_id, pyi_image_build_id(&__ehdr_start), sizeof(header->build_id));
-	pyi_image_cpu(header->cpu);
+	memcpy(header->build_id, pyi_build_id(), sizeof(header->build_id));
+	pyi_cpu_words(header->cpu);
 	header->checksum = 0;
 	header->checksum = pyi_image_checksum(header, header->size);
 }
