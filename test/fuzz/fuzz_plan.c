@@ -57,7 +57,17 @@ static void make_facts(const uint8_t *head, struct pyi_facts *facts)
 	set_dir(facts->cgroup_cpu_dir, bits & 4096);
 }
 
-/* Every path of the policy exists as it is written, a pattern as one file that it matches if it has no classes. */
+static int is_within(const char *path, const char *top)
+{
+	size_t len = strlen(top);
+
+	return !strncmp(path, top, len) && (!path[len] || path[len] == '/');
+}
+
+/*
+ * Every path of the policy exists as it is written, a pattern as one file that it matches if it has no classes; but
+ * nothing exists below what is no directory.
+ */
 static void make_grants(const struct pyi_policy *policy, uint8_t kinds, struct pyi_grants *grants)
 {
 	memset(grants, 0, sizeof(*grants));
@@ -73,13 +83,12 @@ static void make_grants(const struct pyi_policy *policy, uint8_t kinds, struct p
 		grant->can_idmap = kinds >> (i % 7) & 1;
 		grant->rule = rule;
 	}
-}
-
-static int is_within(const char *path, const char *top)
-{
-	size_t len = strlen(top);
-
-	return !strncmp(path, top, len) && (!path[len] || path[len] == '/');
+	for (size_t i = 0; i < grants->n; i++)
+		for (size_t j = 0; j < grants->n; j++)
+			if (grants->v[j].kind != PYI_PATH_DIR &&
+			    strcmp(grants->v[i].path, grants->v[j].path) != 0 &&
+			    is_within(grants->v[i].path, grants->v[j].path))
+				grants->v[i].kind = PYI_PATH_MISSING;
 }
 
 /* The last mount at or above a path decides what is seen there. */
