@@ -69,7 +69,7 @@ help:
 	@echo "make check      every test: unit, golden, command line, kernel, virtual machine, conformance"
 	@echo "make check-vm   only the tests in the virtual machine (BPF LSM, pure cgroup v2)"
 	@echo "make lint       formatting, warnings, headers, include direction, scripts, manual pages"
-	@echo "make fuzz       each fuzz target for a minute (FUZZ_SECONDS=60)"
+	@echo "make fuzz       each fuzz target for a minute (FUZZ_SECONDS=60 FUZZ_SEED=)"
 	@echo "make bench      each figure beside its reference, measured in the same run"
 	@echo "make format     apply .clang-format"
 	@echo "make install    into PREFIX=/usr/local (DESTDIR is respected)"
