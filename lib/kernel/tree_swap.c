@@ -136,6 +136,24 @@ static int put_aside(struct pyi_tree_places *places, const struct pyi_tree_unit 
 }
 
 /*
+ * What was put aside under that name, if it still is that: meanwhile the host may have renamed or removed a directory
+ * in it, and what covers it has gone along.
+ */
+static bool find_aside(struct pyi_tree_places *places, const struct pyi_tree_unit *unit,
+		       const char *name, int *ret_fd)
+{
+	_cleanup_fd int fd = -1;
+	char found[DEFINITION_LEN];
+	struct pyi_err unused = { 0 };
+
+	if (pyi_tree_places_aside(places, name, false, &fd, &unused) < 0 || !is_mount_root(fd) ||
+	    !define(unit, unit->to, unit->n_to, NULL, fd, found) || strcmp(found, name) != 0)
+		return false;
+	*ret_fd = pyi_take_fd(&fd);
+	return true;
+}
+
+/*
  * Take the mount at fd away: aside when there is something on it, else for good. `is_hidden`: another one is over it,
  * so that no path leads there, and what is to be detached is first moved to where one does. What the host has removed
  * cannot be moved; it is at the top then, and has nothing beneath that could show.
@@ -221,14 +239,9 @@ static int stage(struct pyi_tree_places *places, const struct pyi_tree_unit *uni
 	char name[DEFINITION_LEN];
 	int ret;
 
-	if (define(unit, unit->to, unit->n_to, fds, -1, name)) {
-		struct pyi_err unused = { 0 };
-
-		if (pyi_tree_places_aside(places, name, false, &fd, &unused) == 0 && is_mount_root(fd)) {
-			*ret_fd = pyi_take_fd(&fd);
-			return 0;
-		}
-		pyi_close_fd(&fd);
+	if (define(unit, unit->to, unit->n_to, fds, -1, name) && find_aside(places, unit, name, &fd)) {
+		*ret_fd = pyi_take_fd(&fd);
+		return 0;
 	}
 	if (is_whole)
 		fd = pyi_take_fd(&fds[0]);

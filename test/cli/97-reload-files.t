@@ -204,6 +204,20 @@ ok "what is put aside comes back, and does not pile up" test "$aside" -le 4
 is "$("$PYISOLATE" logs "${p}h" | awk '$3 != "no" || $4 != "no" || $5 != "no" || $8 != "no"' | wc -l)" 0 "in no moment could they see what both policies deny"
 pyi stop "${p}h"
 
+# ---- what was put aside is looked at again: a cover goes along with the directory that the host renames
+pyi spawn "${p}r" -p a.yml --token-file tok probe.py "$D" a/f a/deny/f b/f
+ok "one to be put aside" wait_for 10 says "${p}r" "r - -"
+changed "${p}r" b "- - r" "put aside"
+mv "$D/a/deny" "$D/a/was"
+mkdir -m 755 "$D/a/deny"
+echo a/deny/f >"$D/a/deny/f"
+changed "${p}r" a "r - -" "comes back with the cover in its place"
+changed "${p}r" b "- - r" "and so it does"
+changed "${p}r" a "r - -" "each time"
+pyi stop "${p}r"
+rm -r "$D/a/deny"
+mv "$D/a/was" "$D/a/deny"
+
 # ---- programs
 if has helper:true; then
 	cat >exec.py <<'PY'
