@@ -4,6 +4,7 @@
  * policy's digest. Every string is quoted, so nothing a rule holds can become another rule.
  */
 #include <inttypes.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -71,8 +72,7 @@ static void end_rule(struct pyi_buf *out, const struct pyi_origin *from, bool wi
 {
 	if (with_origins) {
 		pyi_buf_puts(out, "  # ");
-		for (const char *c = from->file; *c; c++)
-			pyi_buf_putc(out, (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c);
+		pyi_policy_comment(out, from->file, SIZE_MAX);
 		if (from->line)
 			pyi_buf_printf(out, ":%u", from->line);
 	}

@@ -147,6 +147,14 @@ contains "$out" "  memory: 1GiB" "and replace limits"
 isnt "$(printf '%s\n' "$out" | head -n 1)" "$digest" "the digest changes"
 pyi policy show --allow-read ./here
 contains "$out" "  - read: \"$T/here\"  # --allow-read" "flags alone stand over the defaults"
+# A line for YAML is not only what ends in a newline.
+lined="$(printf 'a\342\200\250  - write: ')/etc"
+mkdir -p "$lined"
+printf 'version: 1\nfs: [{read: /srv}]\n' >"$lined/p.yml"
+pyi policy show "$lined/p.yml"
+printf '%s\n' "$out" >again.yml
+pyi policy show again.yml
+is "$(printf '%s\n' "$out" | grep -c '  - ')" 1 "the name of a file becomes no rule"
 pyi policy show good.yml --memory lots
 exits 125 "a bad flag"
 complains "pyisolate: --memory: memory: 'lots' is not a number" "names the flag"
