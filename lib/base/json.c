@@ -34,6 +34,9 @@ static void put_string(struct pyi_buf *out, const char *text)
 			pyi_buf_puts(out, "\\t");
 		} else if (*s < 0x20 || *s == 0x7f) {
 			pyi_buf_printf(out, "\\u%04x", *s);
+		} else if (*s == 0xc2 && s[1] < 0xa0) {
+			/* C1: a terminal that shows the text takes U+009B for the start of a command. */
+			pyi_buf_printf(out, "\\u%04x", s[1]);
 		} else {
 			pyi_buf_add(out, s, n);
 		}

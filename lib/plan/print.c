@@ -95,23 +95,12 @@ const char *pyi_prefix_text(const uint8_t a[16], uint8_t prefix_len, char buf[PY
 	return buf;
 }
 
-/* Control characters of a path or value must not reach a terminal. */
-static void put_text(struct pyi_buf *out, const char *text)
-{
-	for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
-		if (*s < 0x20 || *s == 0x7f)
-			pyi_buf_printf(out, "\\x%02x", *s);
-		else
-			pyi_buf_putc(out, (char)*s);
-	}
-}
-
 static void put_origin(struct pyi_buf *out, const struct pyi_origin *from)
 {
 	char buf[PYI_ORIGIN_MAX];
 
 	pyi_buf_puts(out, "  (");
-	put_text(out, pyi_build_origin(from, buf));
+	pyi_buf_printable(out, pyi_build_origin(from, buf));
 	pyi_buf_putc(out, ')');
 }
 
@@ -123,7 +112,7 @@ static void print_layers(const struct pyi_plan *plan, struct pyi_buf *out)
 
 		pyi_buf_printf(out, "  %-12s%-8s", pyi_layer_name((enum pyi_layer)i),
 			       pyi_layer_state_name(status->state));
-		put_text(out, status->why);
+		pyi_buf_printable(out, status->why);
 		while (out->len && out->data[out->len - 1] == ' ')
 			out->data[--out->len] = '\0';
 		pyi_buf_putc(out, '\n');
@@ -135,14 +124,14 @@ static void print_op(const struct pyi_op *op, struct pyi_buf *out)
 	char size[32];
 
 	pyi_buf_printf(out, "  %-12s", pyi_op_name(op->kind));
-	put_text(out, op->path);
+	pyi_buf_printable(out, op->path);
 	if (op->kind == PYI_OP_BIND)
 		pyi_buf_printf(out, "  %s%s", pyi_access_name(op->access), op->idmap ? " idmap" : "");
 	if (op->kind == PYI_OP_TMPFS)
 		pyi_buf_printf(out, "  %s", pyi_format_size(op->size_bytes, size));
 	if (op->kind == PYI_OP_SYMLINK) {
 		pyi_buf_puts(out, " -> ");
-		put_text(out, op->text);
+		pyi_buf_printable(out, op->text);
 	}
 	if (op->rule)
 		put_origin(out, &op->rule->from);
@@ -168,7 +157,7 @@ static void print_landlock(const struct pyi_plan *plan, struct pyi_buf *out)
 		const struct pyi_landlock_row *row = &plan->landlock[i];
 
 		pyi_buf_puts(out, "  ");
-		put_text(out, row->path);
+		pyi_buf_printable(out, row->path);
 		pyi_buf_printf(out, "%s  %s%s\n", row->is_dir && strcmp(row->path, "/") != 0 ? "/" : "",
 			       row->may_list ? "list" : pyi_access_name(row->access),
 			       row->may_make_special ? " special" : "");
@@ -183,7 +172,7 @@ static void print_ceiling(const struct pyi_plan *plan, struct pyi_buf *out)
 		const struct pyi_landlock_row *row = &plan->ceiling[i];
 
 		pyi_buf_puts(out, "  ");
-		put_text(out, row->path);
+		pyi_buf_printable(out, row->path);
 		pyi_buf_printf(out, "%s  %s\n", row->is_dir ? "/" : "", pyi_access_name(row->access));
 	}
 	if (plan->may_tcp != plan->net_tcp || plan->may_udp != plan->net_udp ||
@@ -234,7 +223,7 @@ static void print_contracts(const struct pyi_plan *plan, struct pyi_buf *out)
 		pyi_buf_puts(out, "contracts\n");
 	for (size_t i = 0; set && i < set->n; i++) {
 		pyi_buf_puts(out, "  ");
-		put_text(out, set->v[i].text);
+		pyi_buf_printable(out, set->v[i].text);
 		put_origin(out, &set->v[i].from);
 		pyi_buf_putc(out, '\n');
 		for (; op < set->n_ops && set->ops[op].contract == i; op++) {
@@ -289,9 +278,9 @@ void pyi_plan_print(const struct pyi_plan *plan, struct pyi_buf *out)
 {
 	pyi_buf_printf(out, "guest       %s as %u:%u in ",
 		       plan->guest == PYI_GUEST_PYTHON ? "python" : "command", plan->uid, plan->gid);
-	put_text(out, plan->cwd);
+	pyi_buf_printable(out, plan->cwd);
 	pyi_buf_puts(out, "\npolicy      ");
-	put_text(out, plan->policy->name ? plan->policy->name : "-");
+	pyi_buf_printable(out, plan->policy->name ? plan->policy->name : "-");
 	pyi_buf_printf(out, "\nmode        %s\n", pyi_mode_name(plan->mode));
 	print_layers(plan, out);
 	if (plan->n_ops)
@@ -311,14 +300,14 @@ void pyi_plan_print(const struct pyi_plan *plan, struct pyi_buf *out)
 	pyi_buf_puts(out, "environment\n");
 	for (char **entry = plan->env; *entry; entry++) {
 		pyi_buf_puts(out, "  ");
-		put_text(out, *entry);
+		pyi_buf_printable(out, *entry);
 		pyi_buf_putc(out, '\n');
 	}
 	if (plan->n_warnings)
 		pyi_buf_puts(out, "warnings\n");
 	for (size_t i = 0; i < plan->n_warnings; i++) {
 		pyi_buf_puts(out, "  ");
-		put_text(out, plan->warnings[i]);
+		pyi_buf_printable(out, plan->warnings[i]);
 		pyi_buf_putc(out, '\n');
 	}
 }

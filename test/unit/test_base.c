@@ -67,7 +67,7 @@ static void test_json(void **state)
 
 	pyi_json_init(&json, &buf);
 	pyi_json_object(&json, NULL);
-	pyi_json_string(&json, "a", "q\"\\\n\x01\xc3\xa4\xff\xed\xa0\x80");
+	pyi_json_string(&json, "a", "q\"\\\n\x01\xc2\x9b\xc2\xa0\xc3\xa4\xff\xed\xa0\x80");
 	pyi_json_array(&json, "l");
 	pyi_json_u64(&json, NULL, UINT64_MAX);
 	pyi_json_i64(&json, NULL, -5);
@@ -78,9 +78,10 @@ static void test_json(void **state)
 	pyi_json_bool(&json, "b", false);
 	pyi_json_string(&json, "n", NULL);
 	pyi_json_end_object(&json);
-	assert_string_equal(buf.data,
-			    "{\"a\":\"q\\\"\\\\\\n\\u0001\xc3\xa4\\ufffd\\ufffd\\ufffd\\ufffd\","
-			    "\"l\":[18446744073709551615,-5,{}],\"t\":1234.567,\"b\":false,\"n\":null}");
+	assert_string_equal(
+		buf.data,
+		"{\"a\":\"q\\\"\\\\\\n\\u0001\\u009b\xc2\xa0\xc3\xa4\\ufffd\\ufffd\\ufffd\\ufffd\","
+		"\"l\":[18446744073709551615,-5,{}],\"t\":1234.567,\"b\":false,\"n\":null}");
 }
 
 static void test_files(void **state)
