@@ -122,28 +122,17 @@ const struct pyi_sc_row pyi_sc_rows[] = {
 const size_t pyi_sc_n_rows = PYI_ARRAY_SIZE(pyi_sc_rows);
 
 /*
- * Terminals (line settings and size, not input), sockets, pipes, file clones, random numbers. Device drivers have
- * thousands more; none of them is for a guest.
+ * Terminals (line settings, which the supervisor puts back; not input, nor what would stay on the invoker's: its size,
+ * stopped output, exclusive use), sockets, pipes, file clones, random numbers. Device drivers have thousands more; none
+ * of them is for a guest.
  */
 const uint32_t pyi_sc_ioctls[] = {
-	FIONREAD,	 FIONBIO,
-	FIOASYNC,	 FIOCLEX,
-	FIONCLEX,	 TIOCOUTQ,
-	TCGETS,		 TCSETS,
-	TCSETSW,	 TCSETSF,
-	TCGETS2,	 TCSETS2,
-	TCSETSW2,	 TCSETSF2,
-	TCGETA,		 TCSBRK,
-	TCSBRKP,	 TCXONC,
-	TCFLSH,		 TIOCGWINSZ,
-	TIOCSWINSZ,	 TIOCGPGRP,
-	TIOCSPGRP,	 TIOCGSID,
-	TIOCGPTN,	 TIOCSPTLCK,
-	TIOCGPTPEER,	 TIOCNOTTY,
-	TIOCEXCL,	 TIOCNXCL,
-	FICLONE,	 FICLONERANGE,
-	FS_IOC_GETFLAGS, FS_IOC_GETVERSION,
-	SIOCATMARK,	 RNDGETENTCNT,
+	FIONREAD,    FIONBIO,	   FIOASYNC,  FIOCLEX,	    FIONCLEX,	     TIOCOUTQ,
+	TCGETS,	     TCSETS,	   TCSETSW,   TCSETSF,	    TCGETS2,	     TCSETS2,
+	TCSETSW2,    TCSETSF2,	   TCGETA,    TCSBRK,	    TCSBRKP,	     TCFLSH,
+	TIOCGWINSZ,  TIOCGPGRP,	   TIOCSPGRP, TIOCGSID,	    TIOCGPTN,	     TIOCSPTLCK,
+	TIOCGPTPEER, TIOCNOTTY,	   FICLONE,   FICLONERANGE, FS_IOC_GETFLAGS, FS_IOC_GETVERSION,
+	SIOCATMARK,  RNDGETENTCNT,
 };
 const size_t pyi_sc_n_ioctls = PYI_ARRAY_SIZE(pyi_sc_ioctls);
 

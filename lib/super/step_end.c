@@ -22,16 +22,23 @@
  * The terminal is the shell's again afterwards: whatever the guest did to it, and however it ended, it gets back the
  * settings it had. Not from the background, where it is someone else's and the kernel would stop us.
  */
-static void restore_terminal(const struct pyi_run *run)
+static void restore_terminals(const struct pyi_run *run)
 {
-	const struct termios *was = &run->terminal;
-	struct termios now;
+	for (int fd = 0; fd < PYI_RUN_STDIO; fd++) {
+		const struct termios *was = &run->terminals[fd];
+		struct termios now;
+		pid_t group;
 
-	if (!run->has_terminal || tcgetpgrp(STDIN_FILENO) != getpgrp() || tcgetattr(STDIN_FILENO, &now))
-		return;
-	if (now.c_iflag != was->c_iflag || now.c_oflag != was->c_oflag || now.c_cflag != was->c_cflag ||
-	    now.c_lflag != was->c_lflag || memcmp(now.c_cc, was->c_cc, sizeof(now.c_cc)))
-		(void)tcsetattr(STDIN_FILENO, TCSANOW, was);
+		if (!run->has_terminal[fd] || tcgetattr(fd, &now))
+			continue;
+		group = tcgetpgrp(fd); /* -1: of a terminal that controls none of ours, which we may set */
+		if (group >= 0 && group != getpgrp())
+			continue;
+		if (now.c_iflag != was->c_iflag || now.c_oflag != was->c_oflag ||
+		    now.c_cflag != was->c_cflag || now.c_lflag != was->c_lflag ||
+		    memcmp(now.c_cc, was->c_cc, sizeof(now.c_cc)))
+			(void)tcsetattr(fd, TCSANOW, was);
+	}
 }
 
 /* Somebody reads the record. */
@@ -82,7 +89,7 @@ int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 	pyi_step_watch_reloads(run);
 	ret = pyi_watch_run(&run->watch, err);
 	pyi_step_mark("end");
-	restore_terminal(run);
+	restore_terminals(run);
 	if (run->options->hooks)
 		pyi_logfile_end_line(run->options->hooks->log);
 	if (ret)

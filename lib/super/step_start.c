@@ -303,7 +303,8 @@ int pyi_step_start(struct pyi_run *run, int *ret_exec_failed, struct pyi_err *er
 	start.report_fd = report_end;
 	start.image_fd = run->image_fd;
 	start.seccomp = is_command && run->plan->use_seccomp ? &run->seccomp : NULL;
-	run->has_terminal = tcgetattr(STDIN_FILENO, &run->terminal) == 0;
+	for (int fd = 0; fd < PYI_RUN_STDIO; fd++)
+		run->has_terminal[fd] = tcgetattr(fd, &run->terminals[fd]) == 0;
 	run->watch.start_us = pyi_now_us();
 	ret = pyi_sandbox_start(&start, &run->sandbox, ret_exec_failed, err);
 	run->has_started = ret == 0;

@@ -30,7 +30,7 @@
 #include "super/tracer.h"
 #include "super/watch.h"
 
-enum { PYI_RUN_EVENTS_MAX = PYI_DENIALS_KEPT };
+enum { PYI_RUN_EVENTS_MAX = PYI_DENIALS_KEPT, PYI_RUN_STDIO = 3 };
 
 /* The policies there were: an event is told by the rules it was judged by, whenever it is read. */
 struct pyi_run_era {
@@ -70,9 +70,10 @@ struct pyi_run {
 	struct pyi_cgroup_usage usage;
 	bool has_usage;
 	bool has_started;
-	bool has_terminal;
-	bool was_planned;	 /* the hook of that name has agreed */
-	struct termios terminal; /* of stdin, as the guest found it */
+	bool was_planned; /* the hook of that name has agreed */
+	/* Those of stdin, stdout and stderr that are one, as the guest found them. */
+	struct termios terminals[PYI_RUN_STDIO];
+	bool has_terminal[PYI_RUN_STDIO];
 	uint64_t start_us;
 	struct pyi_run_era *eras; /* owned; the first reload and those after it */
 	size_t n_eras;

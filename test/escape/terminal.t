@@ -78,6 +78,22 @@ while True:
     pass"
 like "$out" "SETTINGS the same" "terminal settings: after a guest that was killed, too"
 
+run "$python" -I pty.py sh -c 'exec "$@" </dev/null' sh "$PYISOLATE" run -c "$(printf %s "$settings" | sed 's/tcgetattr(0)/tcgetattr(1)/; s/tcsetattr(0,/tcsetattr(1,/')"
+like "$out" "SETTINGS the same" "terminal settings: of standard output alone, too"
+
+# What would stay on the terminal, and cannot be put back: exclusive use, output that was stopped, another size.
+run "$python" -I pty.py "$PYISOLATE" run -c 'import fcntl, termios
+for what, request, arg in (("exclusive", termios.TIOCEXCL, 0), ("stopped", termios.TCXONC, termios.TCOOFF),
+                           ("size", termios.TIOCSWINSZ, b"\1\0\1\0\0\0\0\0")):
+    try:
+        fcntl.ioctl(1, request, arg)
+        print(what, "was done")
+    except OSError as e:
+        print(what, "refused")'
+contains "$out" "exclusive refused" "the terminal cannot be taken for oneself"
+contains "$out" "stopped refused" "nor its output stopped"
+contains "$out" "size refused" "nor its size changed"
+
 # Our own lines carry no control character, whatever a guest or a file is called.
 esc=$(printf '\033')
 bel=$(printf '\007')
