@@ -3,8 +3,10 @@
  * A sandbox's ring of events; see bpf.h.
  *
  * The map of rings is a map of maps: a system call that changes it returns only after a grace period, though the change
- * is in force some microseconds after it began. So the call is made by a thread that does nothing else, and is waited
- * for before the next one. A ring that could not be put in place is one that nothing comes out of.
+ * is in force some microseconds after it began. So the ring is put there by a thread that does nothing else. It is taken
+ * away by a process, because that is done at the end, and ours is not over before its threads are: what is waited for
+ * is that the ring is out of the map. A ring that could not be put in place is one that nothing comes out of; one whose
+ * process was killed is left to who clears away what is of control groups that are gone.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -15,6 +17,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -22,6 +25,7 @@
 #include "base/util.h"
 #include "kernel/bpf.h"
 #include "kernel/bpf_pins.h"
+#include "kernel/sys.h"
 #include "pyi_abi.h"
 
 enum { STACK_BYTES = 64 << 10, LOOKS_MAX = 200, LOOK_US = 20 };
@@ -34,6 +38,7 @@ struct pyi_bpf_ring {
 	pthread_t thread;
 	bool has_thread;
 	bool is_there; /* it is in the map, or on its way */
+	pid_t taker;   /* the process that takes it away; 0: none yet, -1: none could be had */
 	void (*tell)(void *arg, const struct pyi_bpf_event *event, uint64_t number, uint64_t lost);
 	void *arg;
 };
@@ -46,14 +51,6 @@ static void *put(void *arg)
 	return NULL;
 }
 
-static void *take_away(void *arg)
-{
-	struct pyi_bpf_ring *ring = arg;
-
-	(void)bpf_map_delete_elem(ring->rings_fd, &ring->cgroup);
-	return NULL;
-}
-
 static void join(struct pyi_bpf_ring *ring)
 {
 	if (ring->has_thread)
@@ -62,35 +59,52 @@ static void join(struct pyi_bpf_ring *ring)
 }
 
 /* In a thread, or where none can be had here and now. No signal is for it. */
-static void begin(struct pyi_bpf_ring *ring, void *(*work)(void *arg))
+static void begin_put(struct pyi_bpf_ring *ring)
 {
 	sigset_t all, old;
 	pthread_attr_t attr;
 
-	join(ring);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	ring->has_thread = !PYI_FAULT(531, EAGAIN) &&
-			   pthread_create(&ring->thread, &attr, work, ring) == 0;
+			   pthread_create(&ring->thread, &attr, put, ring) == 0;
 	pthread_attr_destroy(&attr);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (!ring->has_thread)
-		work(ring);
+		put(ring);
 }
 
-/* The first event may be a moment away. Where the thread does not get to run its end is waited for. */
-static void wait_until_there(struct pyi_bpf_ring *ring)
+/* The change is a moment away. False: whoever makes it does not get to run. */
+static bool wait_until(const struct pyi_bpf_ring *ring, bool is_there)
 {
 	uint32_t id;
 
-	for (int i = 0; i < LOOKS_MAX && ring->has_thread; i++) {
-		if (bpf_map_lookup_elem(ring->rings_fd, &ring->cgroup, &id) == 0)
-			return;
+	for (int i = 0; i < LOOKS_MAX; i++) {
+		if ((bpf_map_lookup_elem(ring->rings_fd, &ring->cgroup, &id) == 0) == is_there)
+			return true;
 		usleep(LOOK_US);
 	}
-	join(ring);
+	return false;
+}
+
+/* In a process of its own, which holds nothing else of ours and may outlast us; where none can be had, here. */
+static void begin_take_away(struct pyi_bpf_ring *ring)
+{
+	unsigned int fd = (unsigned int)ring->rings_fd;
+
+	ring->taker = PYI_FAULT(540, EAGAIN) ? -1 : pyi_sys_fork();
+	if (ring->taker > 0)
+		return;
+	if (ring->taker == 0) {
+		(void)close_range(fd + 1, ~0U, 0);
+		if (fd > 0)
+			(void)close_range(0, fd - 1, 0);
+	}
+	(void)bpf_map_delete_elem(ring->rings_fd, &ring->cgroup);
+	if (ring->taker == 0)
+		_exit(0);
 }
 
 /* One record, of the kernel's making; its size says whether there is a path. */
@@ -139,8 +153,9 @@ int pyi_bpf_ring_new(struct pyi_bpf *bpf, uint64_t cgroup_id, struct pyi_bpf_rin
 		return pyi_err_sys(err, -ret, "cannot make a ring for events");
 	}
 	ring->is_there = true;
-	begin(ring, put);
-	wait_until_there(ring);
+	begin_put(ring);
+	if (ring->has_thread && !wait_until(ring, true))
+		join(ring);
 	*ret_ring = ring;
 	return 0;
 }
@@ -165,8 +180,10 @@ size_t pyi_bpf_ring_take(struct pyi_bpf_ring *ring, size_t max,
 
 void pyi_bpf_ring_stop(struct pyi_bpf_ring *ring)
 {
-	if (ring->is_there)
-		begin(ring, take_away);
+	if (ring->is_there) {
+		join(ring);
+		begin_take_away(ring);
+	}
 	ring->is_there = false;
 }
 
@@ -176,6 +193,10 @@ void pyi_bpf_ring_free(struct pyi_bpf_ring *ring)
 		return;
 	pyi_bpf_ring_stop(ring);
 	join(ring);
+	if (ring->taker > 0 && !wait_until(ring, false))
+		(void)waitpid(ring->taker, NULL, __WALL);
+	else if (ring->taker > 0)
+		(void)waitpid(ring->taker, NULL, WNOHANG | __WALL);
 	ring_buffer__free(ring->buffer);
 	pyi_close_fd(&ring->fd);
 	pyi_close_fd(&ring->rings_fd);

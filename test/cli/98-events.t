@@ -129,6 +129,13 @@ if has helper:bpfrows; then
 	is "$("$HELPERS/bpfrows" "$cgroup" rings)" 1 "a ring is there"
 	pyi stop "${p}k"
 	is "$("$HELPERS/bpfrows" "$cgroup" rings)" 0 "and gone with it"
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		"$PYISOLATE" spawn "${p}k" --allow-net udp://127.0.0.1:9999 -c "$LOOP" </dev/null || echo "no start"
+		"$PYISOLATE" stats "${p}k" --json | grep -o '"cgroup":[0-9]*' | cut -d: -f2 >>groups
+		"$PYISOLATE" stop -q "${p}k" </dev/null || echo "no stop"
+		"$HELPERS/bpfrows" "$(tail -n 1 groups)" rings
+	done >again 2>&1
+	is "$(sort again | uniq -c | tr -s ' ')" " 10 0" "ten times in a row: the name is free and the ring gone when stop returns"
 	pyi spawn "${p}k" --allow-net udp://127.0.0.1:9999 -c "$LOOP"
 	state "${p}k"
 	cgroup=$(member r.json cgroup)
@@ -243,6 +250,18 @@ for i in range(150): s.connect_ex(("127.0.0.1", 7))'
 		lost=$(printf '%s\n' "$out" | sed -n 's/.*"event":"EVENTS_LOST".*"total":\([0-9]*\).*/\1/p' | tail -n 1)
 		is $(($(count DENIED) + ${lost:-0})) 150 "fault $fault: each denial is told or counted"
 		[ $fault = 530 ] && is "$(count DENIED)" 100 "fault $fault: the first hundred"
+	done
+	for how in "" :kill; do
+		has helper:bpfrows || continue
+		run env PYISOLATE_FAULT=540$how "$PYISOLATE" spawn "${p}w" --allow-net udp://127.0.0.1:9999 -c "$LOOP"
+		exits 0 "fault 540$how: it starts"
+		state "${p}w"
+		cgroup=$(member r.json cgroup)
+		pyi stop "${p}w"
+		exits 0 "fault 540$how: it is stopped"
+		[ -n "$how" ] || is "$("$HELPERS/bpfrows" "$cgroup" rings)" 0 "fault 540$how: its ring is gone"
+		no_ring() { "$main" run -c pass; [ "$("$HELPERS/bpfrows" "$cgroup" rings)" = 0 ]; }
+		ok "fault 540$how: nothing is left" wait_for 20 no_ring
 	done
 	run env PYISOLATE_FAULT=950 "$PYISOLATE" spawn "${p}y" -c pass
 	exits 125 "no file for events: it does not start"
