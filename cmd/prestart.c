@@ -20,7 +20,14 @@
 
 #include "base/before_libc.h"
 
-enum { SET_FS = 0x1002, TCB_CANARY = 0x28, TCB_GUARD = 0x30, ROBUST_LEN = 24, RSEQ_CPU_ID = 4 };
+enum {
+	SET_FS = 0x1002,
+	TCB_CANARY = 0x28,
+	TCB_GUARD = 0x30,
+	ROBUST_LEN = 24,
+	RSEQ_CPU_ID = 4,
+	PAGE_BYTES = 4096
+};
 
 #define RSEQ_NOT_REGISTERED ((uint32_t)-2)
 
@@ -40,6 +47,8 @@ extern int __libc_argc;
 extern char **__libc_argv;
 extern char **_dl_argv;
 void _dl_aux_init(Elf64_auxv_t *auxv);
+
+extern const Elf64_Ehdr __ehdr_start; /* of the linker */
 
 int main(int argc, char **argv, char **envp);
 void pyi_prestart(uint64_t *sp);
@@ -142,8 +151,32 @@ static void make_room(const struct pyi_prestart *p)
 		       p->n_runs, MADV_POPULATE_WRITE, 0, 0);
 }
 
-/* Returns when the C library is to start as ever; then nothing has been changed. */
-void pyi_prestart(uint64_t *sp)
+/*
+ * What is read from the program's file from now on is read in huge pages, where the file system has large folios: after
+ * a boot it would else be read, and mapped, by small ones for as long as the kernel keeps it in memory. Nor shall it
+ * read ahead, which it does in smaller pieces. Text and constants lie before the data. Between them is nothing, about
+ * which the kernel complains when it has done the rest.
+ */
+PYI_BARE void ask_for_huge_pages(void)
+{
+	const Elf64_Ehdr *ehdr = &__ehdr_start;
+	const Elf64_Phdr *phdr = (const void *)((uint64_t)ehdr + ehdr->e_phoff);
+
+	for (int i = 0; i < ehdr->e_phnum; i++)
+		if (phdr[i].p_type == PT_LOAD && phdr[i].p_flags & PF_W) {
+			uint64_t end = phdr[i].p_vaddr & -(uint64_t)PAGE_BYTES;
+
+			pyi_bare_call3(SYS_madvise, (uint64_t)ehdr, end - (uint64_t)ehdr, MADV_HUGEPAGE);
+			pyi_bare_call3(SYS_madvise, (uint64_t)ehdr, end - (uint64_t)ehdr, MADV_RANDOM);
+			return;
+		}
+}
+
+/*
+ * Returns when the C library is to start as ever; then nothing has been changed. What runs before huge pages are asked
+ * for lies in a section of its own behind the text, and not in a huge page with what is used all the time.
+ */
+__attribute__((section(".pyi_entry"))) void pyi_prestart(uint64_t *sp)
 {
 	const struct pyi_prestart *p = (const struct pyi_prestart *)pyi_prestart_section;
 	int argc = (int)sp[0];
@@ -151,6 +184,7 @@ void pyi_prestart(uint64_t *sp)
 	Elf64_auxv_t *auxv;
 	long ret;
 
+	ask_for_huge_pages();
 	__asm__("" : "+r"(p)); /* the compiler sees zeroes there */
 	while (*end)
 		end++;

@@ -81,6 +81,14 @@ int pyi_image_check(int fd, struct pyi_image_info *ret_info, struct pyi_err *err
  */
 int pyi_image_build(int fd, const char *const *preload, size_t n_preload, struct pyi_err *err);
 
+/*
+ * Read the image in `fd`, which has been synced, into memory anew: the pages of a file that is written are taken from
+ * what memory lies together already, which after some days is little. Who maps it and asks for huge pages has the kernel
+ * move things together, and each start then maps it with fewer page faults. Where the file system has no large folios
+ * nothing is lost but the time, nor by any failure.
+ */
+void pyi_image_read_anew(int fd);
+
 /* The builder itself, for main(): the exit status. */
 int pyi_image_builder_main(int argc, char **argv);
 

@@ -16,9 +16,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -288,4 +290,21 @@ int pyi_image_build(int fd, const char *const *preload, size_t n_preload, struct
 	if (!ret)
 		ret = train(fd, err);
 	return ret ? ret : pyi_image_check(fd, NULL, err);
+}
+
+void pyi_image_read_anew(int fd)
+{
+	const size_t piece = 2 << 20;
+	const char *image;
+	struct stat st;
+
+	if (posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) || fstat(fd, &st) < 0)
+		return;
+	image = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (image == MAP_FAILED)
+		return;
+	if (madvise((void *)image, (size_t)st.st_size, MADV_HUGEPAGE) == 0)
+		for (size_t at = 0; at < (size_t)st.st_size; at += piece)
+			(void)*(const volatile char *)(image + at);
+	munmap((void *)image, (size_t)st.st_size);
 }

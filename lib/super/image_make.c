@@ -223,8 +223,10 @@ static int build(const struct attempt *attempt, struct pyi_err *err)
 		ret = pyi_image_build(fd, wish->preload, wish->n_preload, err);
 	if (!ret && (PYI_FAULT(965, EIO) || fsync(fd) < 0))
 		ret = pyi_err_sys(err, errno, "cannot write '%s/" PYI_IMAGE_NEW "'", dir);
-	if (!ret)
+	if (!ret) {
+		pyi_image_read_anew(fd);
 		ret = pyi_image_check(fd, NULL, err);
+	}
 	if (!ret && (PYI_FAULT(966, EIO) ||
 		     renameat(attempt->dir_fd, PYI_IMAGE_NEW, attempt->dir_fd, name) < 0))
 		ret = pyi_err_sys(err, errno, "cannot name '%s/%s'", dir, name);

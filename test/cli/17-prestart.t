@@ -76,6 +76,17 @@ END
 	# shellcheck disable=SC2154 # set by eval
 	run python3 look.py "$PYISOLATE" "$pid1" "$pid2"
 	is "$out" "prepared canary guard heap tid relro" "canary, pointer guard, heap and thread id are each process's own"
+	# The text of supervisor and guest: huge pages, and no reading ahead.
+	if grep -q '^VmFlags' /proc/self/smaps && test -d /sys/kernel/mm/transparent_hugepage; then
+		guest=$(pgrep -P "$(pgrep -P "$pid1")")
+		for pid in "$pid1" "$guest"; do
+			is "$(awk '/^[0-9a-f]+-/ { own = $2 == "r-xp" && $6 ~ /^\// } own && /^VmFlags/ { print / hg/ ? "huge" : "no", / rr/ ? "random" : "no" }' \
+				"/proc/$pid/smaps" | sort -u)" "huge random" "what is read of the program is read in huge pages"
+		done
+	else
+		skip "no huge pages here" "what is read of the program is read in huge pages"
+		skip "no huge pages here" "of the guest, too"
+	fi
 	# shellcheck disable=SC2154
 	kill "$pid1" "$pid2"
 	wait

@@ -60,6 +60,11 @@ int pyi_image_build(int fd, const char *const *preload, size_t n_preload, struct
 	return pyi_write_all(fd, "good", 4);
 }
 
+void pyi_image_read_anew(int fd)
+{
+	assert_int_equal(lseek(fd, 0, SEEK_END), 4);
+}
+
 /* ---------------------------------------------------------------------------------------------------------- helpers */
 
 static struct pyi_image_place place_of(const struct pyi_image_wish *wish)
