@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* From the start of the guest to the result record; see steps.h. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -18,26 +19,33 @@
 #include "super/steps.h"
 #include "super/warned.h"
 
+static bool is_same_setting(const struct termios *a, const struct termios *b)
+{
+	return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag &&
+	       a->c_lflag == b->c_lflag && memcmp(a->c_cc, b->c_cc, sizeof(a->c_cc)) == 0;
+}
+
 /*
- * The terminal is the shell's again afterwards: whatever the guest did to it, and however it ended, it gets back the
- * settings it had. Not from the background, where it is someone else's and the kernel would stop us.
+ * What was lent to the guest is the shell's again afterwards: whatever the guest did to it, and however it ended. The
+ * terminal gets back the settings it had; not from the background, where it is someone else's and the kernel would stop
+ * us. Open files that we share with others get back their flags: who goes on appending to one, or waits for it, must
+ * not find that it no longer appends or waits.
  */
-static void restore_terminals(const struct pyi_run *run)
+static void restore_stdio(const struct pyi_run *run)
 {
 	for (int fd = 0; fd < PYI_RUN_STDIO; fd++) {
-		const struct termios *was = &run->terminals[fd];
+		const struct pyi_run_stdio *was = &run->stdio[fd];
+		int flags = fcntl(fd, F_GETFL);
 		struct termios now;
 		pid_t group;
 
-		if (!run->has_terminal[fd] || tcgetattr(fd, &now))
+		if (was->flags >= 0 && flags >= 0 && flags != was->flags)
+			(void)fcntl(fd, F_SETFL, was->flags);
+		if (!was->is_terminal || tcgetattr(fd, &now) || is_same_setting(&now, &was->terminal))
 			continue;
-		group = tcgetpgrp(fd); /* -1: of a terminal that controls none of ours, which we may set */
-		if (group >= 0 && group != getpgrp())
-			continue;
-		if (now.c_iflag != was->c_iflag || now.c_oflag != was->c_oflag ||
-		    now.c_cflag != was->c_cflag || now.c_lflag != was->c_lflag ||
-		    memcmp(now.c_cc, was->c_cc, sizeof(now.c_cc)))
-			(void)tcsetattr(fd, TCSANOW, was);
+		group = tcgetpgrp(fd); /* -1: of a terminal that does not control us, which we may set */
+		if (group < 0 || group == getpgrp())
+			(void)tcsetattr(fd, TCSANOW, &was->terminal);
 	}
 }
 
@@ -89,7 +97,7 @@ int pyi_step_watch(struct pyi_run *run, struct pyi_err *err)
 	pyi_step_watch_reloads(run);
 	ret = pyi_watch_run(&run->watch, err);
 	pyi_step_mark("end");
-	restore_terminals(run);
+	restore_stdio(run);
 	if (run->options->hooks)
 		pyi_logfile_end_line(run->options->hooks->log);
 	if (ret)

@@ -256,6 +256,19 @@ static int make_output(struct pyi_run *run, int *ret_stdio, int write_ends[2], s
 	return 0;
 }
 
+/* A named sandbox has none of ours: by its end they are others. */
+static void look_at_stdio(struct pyi_run *run)
+{
+	bool is_lent = !run->options->hooks;
+
+	for (int fd = 0; fd < PYI_RUN_STDIO; fd++) {
+		struct pyi_run_stdio *stdio = &run->stdio[fd];
+
+		stdio->flags = is_lent ? fcntl(fd, F_GETFL) : -1;
+		stdio->is_terminal = is_lent && tcgetattr(fd, &stdio->terminal) == 0;
+	}
+}
+
 int pyi_step_start(struct pyi_run *run, int *ret_exec_failed, struct pyi_err *err)
 {
 	bool is_command = run->options->guest == PYI_GUEST_COMMAND;
@@ -303,8 +316,7 @@ int pyi_step_start(struct pyi_run *run, int *ret_exec_failed, struct pyi_err *er
 	start.report_fd = report_end;
 	start.image_fd = run->image_fd;
 	start.seccomp = is_command && run->plan->use_seccomp ? &run->seccomp : NULL;
-	for (int fd = 0; fd < PYI_RUN_STDIO; fd++)
-		run->has_terminal[fd] = tcgetattr(fd, &run->terminals[fd]) == 0;
+	look_at_stdio(run);
 	run->watch.start_us = pyi_now_us();
 	ret = pyi_sandbox_start(&start, &run->sandbox, ret_exec_failed, err);
 	run->has_started = ret == 0;

@@ -38,6 +38,13 @@ struct pyi_run_era {
 	struct pyi_policy *policy;
 };
 
+/* Standard input, output or error as the guest found it. */
+struct pyi_run_stdio {
+	struct termios terminal;
+	bool is_terminal;
+	int flags; /* of the open file; negative: there is none */
+};
+
 struct pyi_run {
 	const struct pyi_run_options *options;
 	struct pyi_policy *policy;
@@ -71,9 +78,7 @@ struct pyi_run {
 	bool has_usage;
 	bool has_started;
 	bool was_planned; /* the hook of that name has agreed */
-	/* Those of stdin, stdout and stderr that are one, as the guest found them. */
-	struct termios terminals[PYI_RUN_STDIO];
-	bool has_terminal[PYI_RUN_STDIO];
+	struct pyi_run_stdio stdio[PYI_RUN_STDIO];
 	uint64_t start_us;
 	struct pyi_run_era *eras; /* owned; the first reload and those after it */
 	size_t n_eras;

@@ -94,6 +94,25 @@ contains "$out" "exclusive refused" "the terminal cannot be taken for oneself"
 contains "$out" "stopped refused" "nor its output stopped"
 contains "$out" "size refused" "nor its size changed"
 
+# Open files that others go on with: who appends still appends, who waits still waits.
+cat >flags.py <<'END'
+import fcntl, os, subprocess, sys
+child = """import fcntl, os
+flags = fcntl.fcntl(1, fcntl.F_GETFL)
+fcntl.fcntl(1, fcntl.F_SETFL, (flags | os.O_NONBLOCK | os.O_ASYNC) & ~os.O_APPEND)"""
+log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+for what, fd in ("pipe", os.pipe()[1]), ("log", log), ("terminal", os.openpty()[1]):
+    before = fcntl.fcntl(fd, fcntl.F_GETFL)
+    subprocess.run(sys.argv[1:] + ["-c", child], stdout=fd)
+    print(what, "as before" if fcntl.fcntl(fd, fcntl.F_GETFL) == before else "changed")
+END
+run "$python" -I flags.py "$python" -I
+contains "$out" "log changed" "flags of an open file: stay changed outside"
+run "$python" -I flags.py "$PYISOLATE" run
+is "$out" "pipe as before
+log as before
+terminal as before" "flags of open files: are those of before again"
+
 # Our own lines carry no control character, whatever a guest or a file is called.
 esc=$(printf '\033')
 bel=$(printf '\007')
