@@ -84,6 +84,8 @@ int pyi_bpf_open(const struct pyi_facts *facts, struct pyi_bpf **ret_bpf, struct
 	if (ret == -ENOENT || ret == -ESTALE)
 		ret = pyi_bpf_pins_load(bpf->v2_fd, bpf->parent_cgroup, &facts->bpf_lsm, &bpf->maps,
 					err);
+	else if (ret == -EACCES)
+		pyi_err_set(err, EACCES, PYI_PINS_FOREIGN);
 	else if (ret < 0)
 		pyi_err_sys(err, -ret, "cannot open the pins in '" PYI_PINS_ABI "'");
 	if (ret < 0) {

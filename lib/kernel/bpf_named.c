@@ -36,9 +36,12 @@ static int check_shape(int fd)
 
 static int open_pin(int *ret_fd)
 {
-	_cleanup_fd int fd = bpf_obj_get(NAMED_PIN);
-	int ret;
+	_cleanup_fd int fd = -1;
+	int ret = pyi_bpf_pins_check_top();
 
+	if (ret < 0)
+		return ret;
+	fd = bpf_obj_get(NAMED_PIN);
 	if (fd < 0)
 		return fd == -EACCES ? -EPERM : fd;
 	ret = check_shape(fd);

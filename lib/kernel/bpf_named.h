@@ -16,7 +16,8 @@ struct pyi_abi_sandbox;
 
 /*
  * The map's fd. Without `create` -ENOENT where there is none; with it bpffs is mounted, the map made and pinned.
- * -EPERM, -ENOSYS and the like where BPF cannot be had, -EPROTO where the pin is a map of another shape. No message.
+ * -EPERM, -ENOSYS and the like where BPF cannot be had, -EPROTO where the pin is a map of another shape,
+ * -EACCES where others than root could have pinned it. No message.
  */
 int pyi_bpf_named_open(bool create, int *ret_fd);
 

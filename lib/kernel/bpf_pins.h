@@ -33,6 +33,15 @@ struct pyi_plan;
 
 enum { PYI_PINS_NAME_MAX = 48, PYI_BPF_PARENTS_MAX = 8 };
 
+/* What to say where check_top says -EACCES. */
+#define PYI_PINS_FOREIGN "'" PYI_PINS_TOP "' is not root's alone: remove it"
+
+/*
+ * 0 when the top directory can have been filled by root only, -ENOENT, or -EACCES: where the file system is mounted for
+ * everyone, as mount(8) does it, another user may have made it first.
+ */
+int pyi_bpf_pins_check_top(void);
+
 /* The name of the directory below PYI_PINS_ABI. */
 void pyi_bpf_pins_name(uint64_t parent_cgroup, char name[PYI_PINS_NAME_MAX]);
 

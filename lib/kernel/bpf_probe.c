@@ -108,7 +108,8 @@ static int look_at_parent(struct pyi_facts *facts, bool *ret_is_loaded)
 	if (ret == 0 || ret == -ESTALE)
 		return 0;
 	if (ret != -ENOENT) {
-		set_fact(&facts->bpf_cgroup, -ret, "the pins in '" PYI_PINS_ABI "'");
+		set_fact(&facts->bpf_cgroup, -ret,
+			 ret == -EACCES ? PYI_PINS_FOREIGN : "the pins in '" PYI_PINS_ABI "'");
 		return 0;
 	}
 	n = pyi_bpf_count_attached(parent);

@@ -19,6 +19,7 @@
 #include "base/proc.h"
 #include "base/util.h"
 #include "kernel/bpf_named.h"
+#include "kernel/bpf_pins.h"
 #include "report/result.h"
 #include "super/event_log.h"
 #include "super/registry_files.h"
@@ -99,6 +100,8 @@ static int open_storage(struct pyi_registry *registry, bool create, struct pyi_e
 			return pyi_err_set(err, EPROTO,
 					   "the pinned map of named sandboxes is another version's: "
 					   "'pyisolate doctor --unload' removes it");
+		if (map_ret == -EACCES)
+			return pyi_err_set(err, EACCES, PYI_PINS_FOREIGN);
 	}
 	if (ret < 0) { /* nothing there, and nothing to be made */
 		registry->storage = &in_files;
