@@ -70,6 +70,22 @@ int pyi_read_file(const char *path, size_t max, struct pyi_buf *buf, struct pyi_
 	return 0;
 }
 
+int pyi_open_regular(const char *path)
+{
+	_cleanup_fd int fd = open(path, O_PATH | O_CLOEXEC);
+	char again[32];
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -1;
+	if (!S_ISREG(st.st_mode)) {
+		errno = EINVAL;
+		return -1;
+	}
+	snprintf(again, sizeof(again), "/proc/self/fd/%d", fd);
+	return open(again, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
 ssize_t pyi_read_full(int fd, void *data, size_t len)
 {
 	size_t done = 0;

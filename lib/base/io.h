@@ -18,6 +18,12 @@ int pyi_read_all(int fd, size_t max, struct pyi_buf *buf);
 /* Open (following symlinks), read, close. The message names the file. */
 int pyi_read_file(const char *path, size_t max, struct pyi_buf *buf, struct pyi_err *err);
 
+/*
+ * Open a regular file to be read; -1 and errno, EINVAL where it is none. For paths that others have named: to open a
+ * device or a fifo does something, so what it is is found out before.
+ */
+int pyi_open_regular(const char *path);
+
 /* Read exactly len bytes unless the file ends: the number read or -errno. */
 ssize_t pyi_read_full(int fd, void *data, size_t len);
 

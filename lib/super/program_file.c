@@ -3,9 +3,7 @@
 #include "super/program_file.h"
 
 #include <elf.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/io.h"
 #include "base/util.h"
@@ -60,12 +58,11 @@ static bool elf_interpreter(int fd, const char *head, size_t len, char ret[PATH_
 
 bool pyi_program_interpreter(const char *path, char ret[PATH_MAX])
 {
-	_cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	_cleanup_fd int fd = pyi_open_regular(path);
 	char head[HEAD_BYTES];
-	struct stat st;
 	ssize_t n;
 
-	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode))
+	if (fd < 0)
 		return false;
 	n = pyi_read_full(fd, head, sizeof(head));
 	if (n > 2 && !memcmp(head, "#!", 2))

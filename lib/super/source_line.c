@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A line of the program or of one of its modules; see source.h. */
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/io.h"
 #include "base/util.h"
@@ -33,12 +31,10 @@ static bool take_line(const char *text, size_t len, unsigned int number, char re
 
 static bool line_of_file(const char *path, unsigned int number, char ret[PYI_SOURCE_LINE_MAX])
 {
-	_cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	_cleanup_fd int fd = pyi_open_regular(path);
 	_cleanup_buf struct pyi_buf text = PYI_BUF_INIT;
-	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode) ||
-	    pyi_read_all(fd, MODULE_BYTES_MAX, &text) || text.failed)
+	if (fd < 0 || pyi_read_all(fd, MODULE_BYTES_MAX, &text) || text.failed)
 		return false;
 	return take_line(pyi_buf_str(&text), text.len, number, ret);
 }

@@ -202,4 +202,24 @@ kmsg refused
 setuid refused
 mount refused
 True" "the sandbox's own places and the metadata service stay as they are"
+# ---- what the guest says of its files is looked at, but nothing but a regular file is opened
+mkfifo said
+mkdir dir
+(
+	trap '' PIPE
+	echo x >said
+	echo opened >opened
+) 2>opened.err &
+writer=$!
+cat >forge.py <<'END'
+import os, sys
+exec(compile("def f():\n os.stat(sys.argv[1])\n os.listdir(sys.argv[1])\nf()", sys.argv[2], "exec"))
+END
+pyi run --audit --suggest s.yml forge.py "$T/dir" "$T/said"
+exits 0 "a program that says that it is a fifo"
+contains "$(cat s.yml)" "at said:" "is believed as far as to be told"
+nok "but nobody has opened it" test -e opened
+cat said >read.out # so that the writer ends
+wait $writer
+
 done_testing
