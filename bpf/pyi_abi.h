@@ -348,7 +348,7 @@ struct pyi_abi_limits {
 	__u32 cpu_permille;
 	__u32 pids;
 	__u32 open_files;
-	__u32 zero;
+	__u32 numa; /* the node, plus one */
 };
 
 /* Filled in at the end; readers of a live sandbox ask its cgroup. */

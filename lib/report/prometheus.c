@@ -106,6 +106,12 @@ static bool get_generation(const struct pyi_sandbox_row *row, struct pyi_buf *ou
 	return true;
 }
 
+static bool get_node(const struct pyi_sandbox_row *row, struct pyi_buf *out)
+{
+	pyi_buf_printf(out, "%" PRIu32, row->node);
+	return row->has_node;
+}
+
 static void put_seconds(uint64_t ms, struct pyi_buf *out)
 {
 	pyi_buf_printf(out, "%" PRIu64 ".%03u", ms / 1000, (unsigned int)(ms % 1000));
@@ -146,6 +152,8 @@ static const struct family {
 	  "Denied actions; of a live sandbox those that the BPF programs count.", get_denials },
 	{ "pyisolate_sandbox_generation", "gauge", "Generation of the policy; a reload raises it.",
 	  get_generation },
+	{ "pyisolate_sandbox_numa_node", "gauge",
+	  "The NUMA node, of sandboxes that are bound to one.", get_node },
 	{ "pyisolate_sandbox_start_time_seconds", "gauge", "Start, in Unix time.", get_start },
 	{ "pyisolate_sandbox_end_time_seconds", "gauge", "End, in Unix time, of ended sandboxes.",
 	  get_end },

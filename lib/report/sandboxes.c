@@ -10,10 +10,11 @@
 #include "base/json.h"
 #include "base/util.h"
 
-enum { N_COLUMNS = 10, CELL_MAX = 80 };
+enum { N_COLUMNS = 11, CELL_MAX = 80 };
 
-static const char *const headers[N_COLUMNS] = { "NAME", "STATE", "REASON", "EXIT",    "POLICY",
-						"GEN",	"CPU",	 "MEMORY", "DENIALS", "AGE" };
+static const char *const headers[N_COLUMNS] = { "NAME",	   "STATE", "REASON", "EXIT",
+						"POLICY",  "GEN",   "CPU",    "MEMORY",
+						"DENIALS", "AGE",   "NODE" };
 
 /* Two digits are enough to compare by eye: 850ms, 2.3s, 45s, 12m, 3.5h, 40h, 9d. */
 static void put_time(uint64_t ms, char cell[CELL_MAX])
@@ -99,6 +100,8 @@ static void fill_cells(const struct pyi_sandbox_row *row, char cells[N_COLUMNS][
 	if (row->has_denials)
 		snprintf(cells[8], CELL_MAX, "%" PRIu64, row->denials);
 	put_time(row->age_ms, cells[9]);
+	if (row->has_node)
+		snprintf(cells[10], CELL_MAX, "%" PRIu32, row->node);
 }
 
 static void print_line(char cells[N_COLUMNS][CELL_MAX], const int *widths, struct pyi_buf *out)
@@ -162,6 +165,7 @@ static void print_limits(struct pyi_json *json, const struct pyi_sandbox_row *ro
 	pyi_json_object(json, "limits");
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(limits); i++)
 		put_number(json, limits[i].key, limits[i].value != 0, limits[i].value);
+	put_number(json, "numa", row->has_node, row->node);
 	pyi_json_end_object(json);
 }
 

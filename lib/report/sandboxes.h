@@ -38,10 +38,12 @@ struct pyi_sandbox_row {
 	/* limits, 0: none */
 	uint64_t memory_limit_bytes, cpu_time_ms, wall_time_ms, output_bytes, tmp_bytes;
 	uint32_t cpu_permille, pids, open_files;
+	bool has_node; /* it was started with --numa */
+	uint32_t node;
 };
 
 /*
- * A header and a line for each: NAME STATE REASON EXIT POLICY GEN CPU MEMORY DENIALS AGE, separated by at least two
+ * A header and a line for each: NAME STATE REASON EXIT POLICY GEN CPU MEMORY DENIALS AGE NODE, separated by at least two
  * blanks, none of them empty ("-" where there is nothing to say), none with a blank in it.
  */
 void pyi_sandboxes_print(const struct pyi_sandbox_row *rows, size_t n, struct pyi_buf *out);

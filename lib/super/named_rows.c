@@ -116,6 +116,8 @@ static void fill_row(struct sources *sources, const char *name,
 		.cpu_permille = limits->cpu_permille,
 		.pids = limits->pids,
 		.open_files = limits->open_files,
+		.has_node = limits->numa != 0,
+		.node = limits->numa - 1,
 	};
 	row->started_unix_ms = sources->now_unix_ms - row->age_ms;
 	snprintf(row->name, sizeof(row->name), "%s", name);

@@ -36,6 +36,7 @@ void pyi_limits_from_abi(const struct pyi_abi_limits *from, struct pyi_limits *t
 		.cpu_permille = from->cpu_permille,
 		.pids = from->pids,
 		.open_files = from->open_files,
+		.numa = from->numa,
 	};
 }
 
@@ -50,6 +51,7 @@ void pyi_limits_to_abi(const struct pyi_limits *from, struct pyi_abi_limits *to)
 		.cpu_permille = from->cpu_permille,
 		.pids = from->pids,
 		.open_files = from->open_files,
+		.numa = from->numa,
 	};
 }
 

@@ -109,6 +109,30 @@ named "$p"
 printf 'version: 1\n' >none.yml
 pyi spawn "${p}a" -p p.yml --token-file tok -c "$LOOP"
 exits 0 "spawn" || diag "$err"
+# On the last node: a number that is not the default of anything, where there are two.
+last=
+for dir in "$nodes"/node[0-9]*; do
+	grep -q '[0-9]' "$dir/cpulist" && last=${dir##*/node}
+done
+pyi spawn "${p}b" --numa "$last" -c "$LOOP"
+exits 0 "spawn --numa $last" || diag "$err"
+pyi spawn "${p}c" -c "$LOOP"
+pyi stats
+for row in "a $first" "b $last" "c -"; do
+	is "$(awk -v name="$p${row% *}" '$1 == name { print $NF }' "$OUT")" "${row#* }" "stats shows the node of ${row% *}"
+done
+is "$(awk 'NR == 1 { print $NF }' "$OUT")" NODE "in a column of its own"
+for row in "a $first" "b $last" "c null"; do
+	"$PYISOLATE" stats "$p${row% *}" --json >row.json
+	is "$(member row.json limits.numa)" "${row#* }" "--json, too: ${row% *}"
+done
+pyi stats --prometheus
+is "$(sed -n "s/^pyisolate_sandbox_numa_node{name=\"$p\(.\)\"} /\1 /p" "$OUT")" "a $first
+b $last" "--prometheus, too: those that have one"
+pyi stop "${p}b"
+pyi stats "${p}b"
+is "$(awk 'NR == 2 { print $2, $NF }' "$OUT")" "cancelled $last" "and it is known when it has ended"
+pyi stop "${p}c"
 pyi reload "${p}a" none.yml --token-file tok
 exits 125 "a reload to no node"
 contains "$err" "limits: 'numa $first -> none' is another value" "is refused"

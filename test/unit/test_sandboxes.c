@@ -51,6 +51,8 @@ static const struct pyi_sandbox_row ended = {
 	.started_unix_ms = 1700000000000,
 	.ended_unix_ms = 1700000001500,
 	.pid = 43,
+	.has_node = true,
+	.node = 1,
 };
 
 static const struct pyi_sandbox_row lost = {
@@ -65,10 +67,10 @@ static void test_table(void **state)
 	pyi_sandboxes_print(rows, 3, &out);
 	assert_string_equal(
 		pyi_buf_str(&out),
-		"NAME   STATE      REASON  EXIT  POLICY       GEN   CPU  MEMORY  DENIALS   AGE\n"
-		"web    running    -          -  web?\"1\".yml    3  1.2s  5.0MiB        7  1.5h\n"
-		"job-1  cancelled  memory   137  -              1   0ms       -        -  2.0s\n"
-		"x      lost       -          -  d??            1     -       -        -   0ms\n");
+		"NAME   STATE      REASON  EXIT  POLICY       GEN   CPU  MEMORY  DENIALS   AGE  NODE\n"
+		"web    running    -          -  web?\"1\".yml    3  1.2s  5.0MiB        7  1.5h     -\n"
+		"job-1  cancelled  memory   137  -              1   0ms       -        -  2.0s     1\n"
+		"x      lost       -          -  d??            1     -       -        -   0ms     -\n");
 }
 
 static void test_empty_table(void **state)
@@ -77,7 +79,7 @@ static void test_empty_table(void **state)
 
 	pyi_sandboxes_print(NULL, 0, &out);
 	assert_string_equal(pyi_buf_str(&out),
-			    "NAME  STATE  REASON  EXIT  POLICY  GEN  CPU  MEMORY  DENIALS  AGE\n");
+			    "NAME  STATE  REASON  EXIT  POLICY  GEN  CPU  MEMORY  DENIALS  AGE  NODE\n");
 }
 
 static void check_time(uint64_t ms, const char *want)
@@ -88,9 +90,9 @@ static void check_time(uint64_t ms, const char *want)
 
 	row.age_ms = ms;
 	pyi_sandboxes_print(&row, 1, &out);
-	last = strrchr(pyi_buf_str(&out), ' ');
-	assert_memory_equal(last + 1, want, strlen(want));
-	assert_int_equal(last[1 + strlen(want)], '\n');
+	last = strrchr(pyi_buf_str(&out), '\n') - strlen("     -") - strlen(want);
+	assert_memory_equal(last, want, strlen(want));
+	assert_int_equal(last[-1], ' ');
 }
 
 static void test_times(void **state)
@@ -122,13 +124,14 @@ static void test_json(void **state)
 		"\"age_ms\":5400000,\"ran_ms\":5400000,\"started_unix_ms\":1700000000123,"
 		"\"ended_unix_ms\":null,\"pid\":42,\"cgroup\":99,\"limits\":{\"memory_bytes\":1073741824,"
 		"\"cpu_permille\":null,\"cpu_time_ms\":null,\"wall_time_ms\":null,\"pids\":64,"
-		"\"open_files\":null,\"output_bytes\":null,\"tmp_bytes\":null}}\n");
+		"\"open_files\":null,\"output_bytes\":null,\"tmp_bytes\":null,\"numa\":null}}\n");
 	pyi_sandboxes_print_json(rows, 2, false, &all);
 	assert_non_null(strstr(pyi_buf_str(&all), "{\"sandboxes\":[{\"name\":\"job-1\","));
 	assert_non_null(
 		strstr(pyi_buf_str(&all), "\"reason\":\"memory\",\"exit_code\":137,\"signal\":9,"));
 	assert_non_null(strstr(pyi_buf_str(&all), "\"policy_name\":\"d\\ufffd\\n\""));
 	assert_non_null(strstr(pyi_buf_str(&all), "\"pid\":null"));
+	assert_non_null(strstr(pyi_buf_str(&all), "\"numa\":1}"));
 }
 
 /* Families come once each, with HELP and TYPE before their samples; nothing has a timestamp. */
@@ -154,6 +157,8 @@ static void test_prometheus(void **state)
 	assert_non_null(strstr(text, "pyisolate_sandbox_exit_code{name=\"job-1\"} 137\n"));
 	assert_non_null(
 		strstr(text, "pyisolate_sandbox_start_time_seconds{name=\"web\"} 1700000000.123\n"));
+	assert_non_null(strstr(text, "\npyisolate_sandbox_numa_node{name=\"job-1\"} 1\n"));
+	assert_null(strstr(text, "pyisolate_sandbox_numa_node{name=\"web\"}"));
 	assert_null(strstr(text, "pyisolate_sandbox_exit_code{name=\"web\"}"));
 	assert_null(strstr(text, "pyisolate_sandbox_memory_bytes{name=\"job-1\"}"));
 	assert_int_equal(text[out.len - 1], '\n');
