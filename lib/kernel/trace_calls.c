@@ -342,8 +342,10 @@ int pyi_trace_decode(const void *data, size_t size, uint64_t start_us, struct py
 		ret = decode_address(&parts, &asked);
 		break;
 	case PYI_TRACE_OPEN:
-		if (calls[i].how.flags != NO)
+		if (calls[i].how.flags != NO) {
 			asked.kind = kind_of_open(parts.head.flags);
+			asked.is_new = (parts.head.flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
+		}
 		/* What it led to has no name. */
 		if ((parts.head.flags & O_TMPFILE) == O_TMPFILE)
 			parts.head.real_bytes = 0;

@@ -9,6 +9,7 @@
 #ifndef PYI_REPORT_ASKED_H
 #define PYI_REPORT_ASKED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,7 +31,8 @@ struct pyi_asked {
 	uint64_t time_us; /* since the start of the run, when the call was over */
 	int32_t pid;	  /* these two as the sandbox numbers them */
 	int32_t tid;
-	int error; /* 0: it succeeded; else a positive errno */
+	int error;   /* 0: it succeeded; else a positive errno */
+	bool is_new; /* of an open: nothing was to be there before (O_CREAT | O_EXCL) */
 	char *path; /* owned; of files and programs, and of AF_UNIX ("@name": abstract); NULL: none, or unreadable */
 	char *real; /* owned; where a successful open or exec led to; NULL: to path itself, or unknown */
 	uint16_t family; /* AF_INET, AF_INET6, AF_UNIX, ... of the kinds from CONNECT on; 0: no address, or unknown */

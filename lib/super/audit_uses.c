@@ -116,7 +116,8 @@ static struct asking asking_of(const struct pyi_asked_list *list, size_t order)
 	return (struct asking){ .first = asked,
 				.path = asked->path,
 				.access = access[asked->kind],
-				.needs_dir = changes_dir(asked->call),
+				/* A rule for the file itself would have it made before the guest starts. */
+				.needs_dir = changes_dir(asked->call) || asked->is_new,
 				.is_pair = asked->kind == PYI_ASKED_READ && is_pair(list, order),
 				.order = order,
 				.count = 1 };

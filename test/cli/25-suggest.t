@@ -95,6 +95,34 @@ for line in "in/a.txt" "in/list" "many/" "$T/out" lib/helper.py '"/usr/bin/env"'
 	isnt "$code" 0 "without the line of $line it fails"
 done
 
+# ---- what must be new is not there when the enforced run begins: the directory is what is granted
+mkdir fresh
+cat >new.py <<'END'
+import os, tempfile
+open("fresh/x", "x").write("1")
+os.mkdir("fresh/dir")
+with open("fresh/dir/deep", "x") as f: f.write("2")
+fd, name = tempfile.mkstemp(dir="fresh", suffix=".tmp")
+os.write(fd, b"3")
+with tempfile.TemporaryFile(dir="fresh") as f: f.write(b"4")
+with tempfile.NamedTemporaryFile(dir="fresh") as f: f.write(b"5")
+with open("fresh/x", "a") as f: f.write("6")
+print(open("fresh/x").read(), open("fresh/dir/deep").read(), open(name).read(), len(os.listdir("fresh")))
+END
+pyi run -q --suggest new.yml new.py
+exits 0 "an audit of files that must be new"
+is "$(grep '^  - [a-z]*: ' new.yml | cut -d'#' -f1)" "  - write: \"$T/fresh\"  " "their directory is suggested, and no file of it"
+rm -r fresh && mkdir fresh
+# What was measured is little, and an emulated machine's next run may take many times that.
+pyi run --policy new.yml --cpu-time 5m --timeout 5m new.py
+exits 0 "enforced, they are new again" || diag "$err"
+is "$out" "16 2 3 3" "with the same output"
+rm -r fresh && mkdir fresh
+pyi run -q --suggest new.yml -c "open('fresh/alone', 'x')"
+rm fresh/alone
+pyi run --policy new.yml --cpu-time 5m --timeout 5m -c "open('fresh/alone', 'x')"
+exits 0 "the same of one file and nothing else"
+
 # ---- denials of the policy hold, its limits too, and the suggestion extends it
 printf 'version: 1\nfs:\n  - read: %s\n  - deny: %s\nnet:\n  - deny: 127.0.0.1:9\nlimits: {memory: 128MiB}\n' "$T/lib" "$T/in/b.txt" >p.yml
 pyi run --policy p.yml --deny-read many --env A=B --suggest s.yml --result r.json -c "import os, socket

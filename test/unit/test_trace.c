@@ -147,20 +147,25 @@ static void kinds(void **state)
 		uint64_t flags;
 		uint8_t marks;
 		enum pyi_asked_kind kind;
+		bool is_new;
 	} cases[] = {
-		{ SYS_openat, O_RDONLY, 0, PYI_ASKED_READ },
-		{ SYS_openat, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, PYI_ASKED_READ },
-		{ SYS_openat, O_WRONLY, 0, PYI_ASKED_WRITE },
-		{ SYS_open, O_RDWR, 0, PYI_ASKED_WRITE },
-		{ SYS_openat2, O_RDONLY | O_CREAT, 0, PYI_ASKED_WRITE },
-		{ SYS_openat, O_RDONLY | O_TRUNC, 0, PYI_ASKED_WRITE },
-		{ SYS_openat, O_PATH, 0, PYI_ASKED_LOOK },
-		{ SYS_creat, 0, 0, PYI_ASKED_WRITE },
-		{ SYS_link, 0, 0, PYI_ASKED_READ },
-		{ SYS_link, 0, PYI_TRACE_SECOND, PYI_ASKED_WRITE },
-		{ SYS_renameat2, 0, PYI_TRACE_SECOND, PYI_ASKED_WRITE },
-		{ SYS_readlink, 0, 0, PYI_ASKED_LOOK },
-		{ SYS_execve, 0, 0, PYI_ASKED_EXEC },
+		{ SYS_openat, O_RDONLY, 0, PYI_ASKED_READ, false },
+		{ SYS_openat, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, PYI_ASKED_READ, false },
+		{ SYS_openat, O_WRONLY, 0, PYI_ASKED_WRITE, false },
+		{ SYS_open, O_RDWR, 0, PYI_ASKED_WRITE, false },
+		{ SYS_openat2, O_RDONLY | O_CREAT, 0, PYI_ASKED_WRITE, false },
+		{ SYS_openat, O_WRONLY | O_CREAT | O_EXCL, 0, PYI_ASKED_WRITE, true },
+		{ SYS_openat2, O_RDONLY | O_CREAT | O_EXCL, 0, PYI_ASKED_WRITE, true },
+		{ SYS_openat, O_RDWR | O_TMPFILE | O_EXCL, 0, PYI_ASKED_WRITE, false },
+		{ SYS_unlink, O_CREAT | O_EXCL, 0, PYI_ASKED_WRITE, false },
+		{ SYS_openat, O_RDONLY | O_TRUNC, 0, PYI_ASKED_WRITE, false },
+		{ SYS_openat, O_PATH, 0, PYI_ASKED_LOOK, false },
+		{ SYS_creat, 0, 0, PYI_ASKED_WRITE, false },
+		{ SYS_link, 0, 0, PYI_ASKED_READ, false },
+		{ SYS_link, 0, PYI_TRACE_SECOND, PYI_ASKED_WRITE, false },
+		{ SYS_renameat2, 0, PYI_TRACE_SECOND, PYI_ASKED_WRITE, false },
+		{ SYS_readlink, 0, 0, PYI_ASKED_LOOK, false },
+		{ SYS_execve, 0, 0, PYI_ASKED_EXEC, false },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -172,6 +177,7 @@ static void kinds(void **state)
 		put(&raw, &raw.head.text_bytes, "/x", 3);
 		assert_int_equal(decode(&raw, &asked), 0);
 		assert_int_equal(asked.kind, cases[i].kind);
+		assert_int_equal(asked.is_new, cases[i].is_new);
 		pyi_asked_clear(&asked);
 	}
 }
