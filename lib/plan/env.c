@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The guest's environment: ours, plus what the policy's rules set or let pass, less what they deny. Sorted by name. */
+/*
+ * The guest's environment: ours, plus what the policy's rules set or let pass, less what they deny. Sorted by name.
+ * What they warn of is let pass in mode dev, and noted; in the others it is denied.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,19 +117,26 @@ static int pass(struct pyi_build *b, size_t *n, const struct pyi_env_rule *rule,
 	return 0;
 }
 
+static bool is_denied(const struct pyi_build *b, const char *entry)
+{
+	for (size_t i = 0; i < b->policy->n_env; i++) {
+		const struct pyi_env_rule *rule = &b->policy->env[i];
+
+		if ((rule->kind == PYI_ENV_DENY || (rule->kind == PYI_ENV_WARN && !b->is_dev)) &&
+		    pattern_matches(rule->name, entry, name_length(entry)))
+			return true;
+	}
+	return false;
+}
+
 static void drop_denied(struct pyi_build *b, size_t *n)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < *n; i++) {
 		char *entry = b->plan->env[i];
-		bool is_denied = false;
 
-		for (size_t j = 0; j < b->policy->n_env; j++)
-			if (b->policy->env[j].kind == PYI_ENV_DENY &&
-			    pattern_matches(b->policy->env[j].name, entry, name_length(entry)))
-				is_denied = true;
-		if (is_denied)
+		if (is_denied(b, entry))
 			free(entry);
 		else
 			b->plan->env[kept++] = entry;
@@ -134,6 +144,32 @@ static void drop_denied(struct pyi_build *b, size_t *n)
 	for (size_t i = kept; i < *n; i++)
 		b->plan->env[i] = NULL;
 	*n = kept;
+}
+
+/* Those that the guest has only because the mode lets them through: of each the first rule that warns. */
+static int note_warned(struct pyi_build *b, size_t n, struct pyi_err *err)
+{
+	struct pyi_plan *plan = b->plan;
+
+	for (size_t i = 0; i < n && b->is_dev; i++)
+		for (size_t j = 0; j < b->policy->n_env; j++) {
+			const struct pyi_env_rule *rule = &b->policy->env[j];
+			struct pyi_env_warning *warning;
+
+			if (rule->kind != PYI_ENV_WARN ||
+			    !pattern_matches(rule->name, plan->env[i], name_length(plan->env[i])))
+				continue;
+			warning = pyi_build_grow(&plan->env_warnings, &plan->n_env_warnings,
+						 sizeof(*warning));
+			if (!warning)
+				return pyi_err_nomem(err);
+			warning->name = strndup(plan->env[i], name_length(plan->env[i]));
+			warning->rule = rule;
+			if (!warning->name)
+				return pyi_err_nomem(err);
+			break;
+		}
+	return 0;
 }
 
 static int compare_entry(const void *x, const void *y)
@@ -160,7 +196,8 @@ int pyi_build_env(struct pyi_build *b, struct pyi_err *err)
 		if (b->plan->use_namespaces || strcmp(ours[i][0], "TMPDIR") != 0)
 			r = put(b->plan, &n, ours[i][0], strlen(ours[i][0]), ours[i][1], err);
 	for (size_t i = 0; i < b->policy->n_env && !r; i++)
-		if (b->policy->env[i].kind == PYI_ENV_PASS)
+		if (b->policy->env[i].kind == PYI_ENV_PASS ||
+		    (b->policy->env[i].kind == PYI_ENV_WARN && b->is_dev))
 			r = pass(b, &n, &b->policy->env[i], err);
 	for (size_t i = 0; i < b->policy->n_env && !r; i++)
 		if (b->policy->env[i].kind == PYI_ENV_SET)
@@ -171,6 +208,9 @@ int pyi_build_env(struct pyi_build *b, struct pyi_err *err)
 	drop_denied(b, &n);
 	if (n)
 		qsort(b->plan->env, n, sizeof(b->plan->env[0]), compare_entry);
+	r = note_warned(b, n, err);
+	if (r)
+		return r;
 	if (!pyi_build_grow(&b->plan->env, &n, sizeof(b->plan->env[0])))
 		return pyi_err_nomem(err);
 	return 0;

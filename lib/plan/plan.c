@@ -327,6 +327,9 @@ void pyi_plan_free(struct pyi_plan *plan)
 	free(plan->net);
 	free(plan->rlimits);
 	free(plan->env);
+	for (size_t i = 0; i < plan->n_env_warnings; i++)
+		free(plan->env_warnings[i].name);
+	free(plan->env_warnings);
 	free(plan->warnings);
 	free(plan->cwd);
 	free(plan);

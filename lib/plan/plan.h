@@ -121,6 +121,12 @@ struct pyi_net_row {
 	struct pyi_net_range ranges[PYI_NET_RANGES_MAX]; /* what is allowed; nothing else is */
 };
 
+/* A variable that is let through in mode dev, and by which rule. */
+struct pyi_env_warning {
+	char *name;
+	const struct pyi_env_rule *rule; /* the first that warns; of the policy */
+};
+
 struct pyi_rlimit_row {
 	int resource; /* RLIMIT_* */
 	uint64_t soft;
@@ -181,9 +187,11 @@ struct pyi_plan {
 	bool mdwe;
 	struct pyi_rlimit_row *rlimits;
 	size_t n_rlimits;
-	const struct pyi_numa *numa; /* what the options gave; NULL: any node */
-	struct pyi_limits limits;    /* effective, defaults filled in */
-	char **env;		     /* "NAME=value", NULL-terminated */
+	const struct pyi_numa *numa;	      /* what the options gave; NULL: any node */
+	struct pyi_limits limits;	      /* effective, defaults filled in */
+	char **env;			      /* "NAME=value", NULL-terminated */
+	struct pyi_env_warning *env_warnings; /* mode dev: those of them that the policy warns of */
+	size_t n_env_warnings;
 	char *cwd;
 	char **warnings; /* what is done without or only nearly, a line each; hardened: only what is not needed */
 	size_t n_warnings;
@@ -195,7 +203,7 @@ struct pyi_plan {
  * the exception of the policy, only until this returns.
  *
  * What the environment of the guest is: PATH, HOME=/tmp, TMPDIR=/tmp, USER, LOGNAME=sandbox, LANG=C.UTF-8, then what
- * the rules set or pass from the invoker's; a deny rule removes even these. A pattern ("LC_*", "*") never passes the
+ * the rules set or pass from the invoker's; a deny rule removes even these, and a warn rule but in mode dev. A pattern ("LC_*", "*") never passes the
  * variables that steer a loader, a shell or an interpreter (LD_*, PYTHON*, BASH_ENV, ...) unless it names their family:
  * "LD_*" and "LD_PRELOAD" do, "L*" does not.
  */

@@ -303,8 +303,18 @@ void pyi_plan_print(const struct pyi_plan *plan, struct pyi_buf *out)
 		pyi_buf_printable(out, *entry);
 		pyi_buf_putc(out, '\n');
 	}
-	if (plan->n_warnings)
+	if (plan->n_warnings || plan->n_env_warnings)
 		pyi_buf_puts(out, "warnings\n");
+	for (size_t i = 0; i < plan->n_env_warnings; i++) {
+		const struct pyi_env_warning *warning = &plan->env_warnings[i];
+
+		pyi_buf_printf(out, "  env: '%s' is let through by 'warn %s' (", warning->name,
+			       warning->rule->name);
+		pyi_buf_printable(out, warning->rule->from.file);
+		if (warning->rule->from.line)
+			pyi_buf_printf(out, ":%u", warning->rule->from.line);
+		pyi_buf_puts(out, ")\n");
+	}
 	for (size_t i = 0; i < plan->n_warnings; i++) {
 		pyi_buf_puts(out, "  ");
 		pyi_buf_printable(out, plan->warnings[i]);

@@ -232,6 +232,10 @@ void pyi_plan_print_json(const struct pyi_plan *plan, struct pyi_buf *out)
 	for (char **entry = plan->env; *entry; entry++)
 		pyi_json_string(&json, NULL, *entry);
 	pyi_json_end_array(&json);
+	pyi_json_array(&json, "environment_warned");
+	for (size_t i = 0; i < plan->n_env_warnings; i++)
+		pyi_json_string(&json, NULL, plan->env_warnings[i].name);
+	pyi_json_end_array(&json);
 	pyi_json_array(&json, "warnings");
 	for (size_t i = 0; i < plan->n_warnings; i++)
 		pyi_json_string(&json, NULL, plan->warnings[i]);

@@ -280,7 +280,7 @@ static void check_env(struct pyi_loader *l)
 		for (end = i; end < n && strcmp(v[end]->name, v[i]->name) == 0; end++) {
 			if (v[end]->kind == PYI_ENV_DENY)
 				deny = v[end];
-			else
+			else if (v[end]->kind != PYI_ENV_WARN)
 				allow = v[end];
 		}
 		if (deny && allow)

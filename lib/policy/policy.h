@@ -63,8 +63,8 @@ struct pyi_net_rule {
 };
 
 struct pyi_env_rule {
-	enum { PYI_ENV_PASS, PYI_ENV_SET, PYI_ENV_DENY } kind;
-	char *name;  /* for pass and deny a trailing '*' matches a prefix */
+	enum { PYI_ENV_PASS, PYI_ENV_SET, PYI_ENV_DENY, PYI_ENV_WARN } kind;
+	char *name;  /* but for set, a trailing '*' matches a prefix */
 	char *value; /* for set */
 	struct pyi_origin from;
 };

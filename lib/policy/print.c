@@ -124,7 +124,11 @@ const char *pyi_net_rule_key(const struct pyi_net_rule *rule)
 
 const char *pyi_env_rule_key(const struct pyi_env_rule *rule)
 {
-	return rule->kind == PYI_ENV_SET ? "set" : rule->kind == PYI_ENV_PASS ? "pass" : "deny";
+	static const char *const keys[] = {
+		[PYI_ENV_PASS] = "pass", [PYI_ENV_SET] = "set", [PYI_ENV_DENY] = "deny", [PYI_ENV_WARN] = "warn"
+	};
+
+	return keys[rule->kind];
 }
 
 static void print_net(const struct pyi_policy *p, bool with_origins, struct pyi_buf *out)

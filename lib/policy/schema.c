@@ -51,6 +51,7 @@ static const struct rule_key env_keys[] = {
 	{ "pass", NULL, PYI_ENV_PASS, 0 },
 	{ "set", NULL, PYI_ENV_SET, 0 },
 	{ "deny", NULL, PYI_ENV_DENY, 0 },
+	{ "warn", NULL, PYI_ENV_WARN, 0 },
 };
 
 enum {

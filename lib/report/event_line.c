@@ -122,10 +122,11 @@ static void print_time(const struct text *text, struct pyi_buf *out)
 static void print_denial(const struct object *object, struct pyi_buf *out)
 {
 	const struct text *target = find(object, "address");
+	const struct text *variable = find(object, "variable");
 	const struct text *rule = find(object, "rule");
 
 	add(out, "  ", find(object, "op"), "");
-	add(out, " ", target ? target : find(object, "path"), "");
+	add(out, " ", target ? target : variable ? variable : find(object, "path"), "");
 	add(out, "  ", find(object, "errno"), "");
 	if (rule)
 		add(out, "  by ", rule, "");

@@ -111,7 +111,11 @@ void pyi_denial_print_members(const struct pyi_denial *denial, struct pyi_json *
 	pyi_json_string(json, "rule", denial->rule);
 	pyi_json_string(json, "file", denial->file);
 	pyi_json_string(json, "op", denial->op);
-	pyi_json_string(json, pyi_denial_is_network(denial->op) ? "address" : "path", denial->target);
+	pyi_json_string(json,
+			pyi_denial_is_network(denial->op)	   ? "address"
+			: denial->op && !strcmp(denial->op, "env") ? "variable"
+								   : "path",
+			denial->target);
 	if (name || denial->errnum <= 0)
 		pyi_json_string(json, "errno", name);
 	else

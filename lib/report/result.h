@@ -49,8 +49,8 @@ enum { PYI_DENIALS_KEPT = 100 };
 struct pyi_denial {
 	char *rule; /* "fs: deny /srv/data/private" or "fs: default"; NULL: of a policy that is gone */
 	char *file;   /* "policy.yml:7"; NULL for the default */
-	char *op;     /* "open", "connect", "exec", ... */
-	char *target; /* path or "address:port" */
+	char *op;     /* "open", "connect", "exec", "env", ... */
+	char *target; /* path, "address:port", or the name of a variable */
 	int errnum;
 	char *at;	/* "job.py:12"; NULL when unknown */
 	uint64_t at_us; /* since the start of the run; 0: unknown */
@@ -66,7 +66,7 @@ struct pyi_json;
 /* Is its target an address? */
 bool pyi_denial_is_network(const char *op);
 
-/* Into the object being written: rule, file, op, path or address, errno, at, pid, thread. */
+/* Into the object being written: rule, file, op, path (or address, or variable), errno, at, pid, thread. */
 void pyi_denial_print_members(const struct pyi_denial *denial, struct pyi_json *json);
 
 /* Packets that passed, and those that did not. */
@@ -143,8 +143,8 @@ int pyi_result_add_denial(struct pyi_result *result, const struct pyi_denial *de
  *				limit_permille}, CPU_QUOTA {cpu_ms, limit_ms}, NET_LIMIT {dropped_packets, bytes,
  *				limit_bytes}, PIDS_MAX {refused, limit}; a limit is null when it is not ours
  *	profile			only with --profile: see report/profile.h; null where there is none
- *	denials			the first 100: {rule, file, op, path (address of a network op), errno, at, at_ms, pid,
- *				thread, warning, claim}; rule is null when its policy is not known any more; file, at
+ *	denials			the first 100: {rule, file, op, path (address of a network op, variable of "env"),
+ *				errno, at, at_ms, pid, thread, warning, claim}; rule is null when its policy is not known any more; file, at
  *				(file and line of the guest's Python), at_ms and, on the host, pid and thread are null
  *				when unknown; warning and claim left out when false;
  *				grant (of an audit: the option that would allow it) where there is none

@@ -6,8 +6,9 @@
  *
  *	STATE			{state, pid}: it is in this state from now on; pid is the supervisor's
  *	DENIED, WARNED, CONTRACT_BROKEN
- *				{number, rule, file, op, path or address, errno, at, pid, thread}: as in the
- *				result record, but number, which counts them from 0 on
+ *				{number, rule, file, op, path (or address, or variable), errno, at, pid, thread}:
+ *				as in the result record, but number, which counts them from 0 on (null: a variable,
+ *				that it was started with)
  *	EVENTS_LOST		{count, total}: so many of these, more than before, came faster than they
  *				could be taken
  *	MEM_KILL, CPU_THROTTLE, CPU_QUOTA, NET_LIMIT, PIDS_MAX

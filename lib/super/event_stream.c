@@ -113,6 +113,19 @@ void pyi_event_stream_kernel(struct pyi_event_stream *stream, enum pyi_kernel_ev
 	flush(stream);
 }
 
+void pyi_event_stream_warned(struct pyi_event_stream *stream, const struct pyi_denial *denial)
+{
+	struct pyi_json json;
+
+	if (!stream)
+		return;
+	pyi_event_begin(&json, &stream->lines, 0, "WARNED");
+	pyi_json_null(&json, "number");
+	pyi_denial_print_members(denial, &json);
+	end_line(stream, &json);
+	flush(stream);
+}
+
 static void tell_lost(struct pyi_event_stream *stream, uint64_t lost)
 {
 	struct pyi_json json;

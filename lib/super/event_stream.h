@@ -31,6 +31,10 @@ void pyi_event_stream_state(struct pyi_event_stream *stream, const char *state);
 void pyi_event_stream_kernel(struct pyi_event_stream *stream, enum pyi_kernel_event_kind kind,
 			     const struct pyi_kernel_event *event);
 
+/* Something that was let through at the start, before there is anybody to record it. */
+struct pyi_denial;
+void pyi_event_stream_warned(struct pyi_event_stream *stream, const struct pyi_denial *denial);
+
 /*
  * Denials of this cgroup from now on. Where there can be no ring those that the kernel keeps are told at the end.
  * find_policy: by which events of this era were judged, NULL when unknown.

@@ -17,6 +17,7 @@
 #include "base/util.h"
 #include "super/event_stream.h"
 #include "super/steps.h"
+#include "super/warned.h"
 
 enum { TIMINGS_MAX = 128 };
 
@@ -123,7 +124,7 @@ static bool may_have_changed(const struct pyi_run *run, int error)
  */
 static int run_guest(struct pyi_run *run, struct pyi_err *err)
 {
-	bool is_probed_again = false;
+	bool is_probed_again = false, was_told = false;
 	int exec_failed = 0;
 	int ret;
 
@@ -143,6 +144,9 @@ static int run_guest(struct pyi_run *run, struct pyi_err *err)
 								      : PYI_EXIT_CANNOT_EXEC;
 		if (!ret)
 			ret = tell_started(run, err);
+		if (!ret && !was_told)
+			pyi_warned_tell_env(run);
+		was_told = was_told || !ret;
 		if (!ret)
 			ret = pyi_step_watch(run, err);
 		if (!ret || !pyi_step_drop_image(run, err))

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* See warned.h. A path in a record may be a lie of a guest with several threads: so it is a claim. */
+/* See warned.h. Of a variable only the name is told: its value may be a secret. A path in a record may be a lie of a guest with several threads: so it is a claim. */
 #include "super/warned.h"
 
 #include <limits.h>
 #include <stdio.h>
 
+#include "policy/policy.h"
 #include "report/asked_verdict.h"
+#include "super/event_stream.h"
 #include "super/outcome_event.h"
 #include "super/steps.h"
 
@@ -22,6 +24,23 @@ bool pyi_warned_wants_trace(const struct pyi_run *run)
 		if (run->policy->fs[i].verdict == PYI_WARN)
 			return true;
 	return false;
+}
+
+void pyi_warned_tell_env(struct pyi_run *run)
+{
+	for (size_t i = 0; i < run->plan->n_env_warnings; i++) {
+		const struct pyi_env_warning *warning = &run->plan->env_warnings[i];
+		char rule[256], file[PATH_MAX];
+		struct pyi_denial denial = {
+			.rule = rule, .op = (char *)"env", .target = warning->name, .is_warning = true
+		};
+
+		snprintf(rule, sizeof(rule), "env: warn %s", warning->rule->name);
+		denial.file = pyi_outcome_format_origin(&warning->rule->from, file, sizeof(file));
+		(void)pyi_result_add_denial(&run->result, &denial);
+		if (run->options->hooks)
+			pyi_event_stream_warned(run->options->hooks->events, &denial);
+	}
 }
 
 static void tell(struct pyi_run *run, const struct pyi_asked *asked,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Uses of files and programs that the policy warns of, where the BPF LSM programs cannot tell of them: from the records
- * of the tracer, which a run in mode `dev` then has.
+ * What the policy warns of and the BPF programs cannot tell: uses of files and programs where there are no LSM programs,
+ * from the records of the tracer, which a run in mode `dev` then has; and variables, which the plan knows.
  */
 #ifndef PYI_SUPER_WARNED_H
 #define PYI_SUPER_WARNED_H
@@ -12,6 +12,9 @@ struct pyi_run;
 
 /* Is it to be traced for that? The facts of the host are known. */
 bool pyi_warned_wants_trace(const struct pyi_run *run);
+
+/* The guest was started: each variable that it has by a rule that warns goes into the result record and the events. */
+void pyi_warned_tell_env(struct pyi_run *run);
 
 /* The guest has ended: each use goes into the result record. */
 void pyi_warned_tell(struct pyi_run *run);

@@ -4,6 +4,62 @@
 # Rules marked `warn`: in mode dev each use is let through and in the result, with the rule's line, whichever layer saw
 # it; in other modes they deny.
 . "${0%/*}/lib.sh"
+. "$TESTS/cli/named.sh"
+
+# ---- variables: every user has them, on every host
+cat >env.yml <<END
+version: 1
+env:
+  - pass: PLAIN
+  - warn: ASKED
+  - warn: "GROUP_*"
+  - set: GIVEN=1
+  - warn: GIVEN
+  - warn: BOTH
+  - deny: BOTH
+  - warn: ABSENT
+END
+cat >env.py <<END
+import os
+print(*(f"{n}={os.environ.get(n)}" for n in ("PLAIN", "ASKED", "GROUP_A", "GIVEN", "BOTH", "ABSENT", "OTHER")))
+END
+export PLAIN=p ASKED=secret-value GROUP_A=g BOTH=b OTHER=o
+pyi policy check env.yml
+exits 0 "warn is a rule of env"
+pyi policy show env.yml
+contains "$out" '- warn: "ASKED"' "show has it"
+pyi run --mode dev --policy env.yml --result r.json env.py
+is "$out" "PLAIN=p ASKED=secret-value GROUP_A=g GIVEN=1 BOTH=None ABSENT=None OTHER=None" "mode dev passes what the policy warns of, and not what it denies"
+is "$(member r.json counters.warnings)" 3 "each is counted as a warning"
+for i in 0 1 2; do
+	echo "$(member r.json denials.$i.warning) $(member r.json denials.$i.op) $(member r.json denials.$i.variable) $(member r.json denials.$i.rule) $(member r.json denials.$i.file | sed 's,.*/,,') $(member r.json denials.$i.errno)"
+done >seen
+is "$(cat seen)" "true env ASKED env: warn ASKED env.yml:4 null
+true env GIVEN env: warn GIVEN env.yml:7 null
+true env GROUP_A env: warn GROUP_* env.yml:5 null" "and in the result, with its rule and no error"
+lacks "$(cat r.json)" secret-value "without its value"
+pyi run -v --mode dev --policy env.yml env.py
+contains "$err" "warned: env 'GROUP_A' by env: warn GROUP_* (env.yml:5)" "-v names them"
+pyi run --mode dev --policy env.yml --dry-run env.py
+contains "$out" "env: 'ASKED' is let through by 'warn ASKED' (env.yml:4)" "--dry-run, too"
+pyi run --mode compatibility --policy env.yml --result r.json env.py
+is "$out" "PLAIN=p ASKED=None GROUP_A=None GIVEN=None BOTH=None ABSENT=None OTHER=None" "in other modes they are denied"
+is "$(member r.json counters.warnings)" 0 "and nobody is warned"
+private_state
+name=warn$$
+named "$name"
+pyi spawn "$name" --mode dev --policy env.yml env.py
+exits 0 "a sandbox with a name" || diag "$err"
+pyi wait "$name"
+pyi stats "$name" --events
+is "$(printf '%s\n' "$out" | sed -n 's/^[^ ]*  WARNED  //p')" "env ASKED  by env: warn ASKED (env.yml:4)
+env GIVEN  by env: warn GIVEN (env.yml:7)
+env GROUP_A  by env: warn GROUP_* (env.yml:5)" "they are in its events"
+pyi stats "$name" --events --json
+contains "$out" '"event":"WARNED","number":null,"rule":"env: warn ASKED","file":"env.yml:4","op":"env","variable":"ASKED"' "as JSON, too"
+lacks "$out" secret-value "without values"
+
+# ---- files, programs and addresses
 need root bpf-cgroup
 
 mkdir data

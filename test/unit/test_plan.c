@@ -181,6 +181,8 @@ static const struct golden goldens[] = {
 	{ "limits.yml", "user", ".command", 0, PYI_GUEST_COMMAND, 0, NULL, false },
 	{ "limits.yml", "landlock", "", 0, 0, 0, NULL, false },
 	{ "env.yml", "user", "", 0, 0, 0, NULL, false },
+	{ "env-warn.yml", "user", ".dev", PYI_MODE_DEV, 0, 0, NULL, false },
+	{ "env-warn.yml", "user", "", 0, 0, 0, NULL, false },
 };
 
 static void test_golden(void **state)
