@@ -65,6 +65,11 @@ def read_body(response):
     encoding = response.getheader("Content-Encoding", "identity").lower()
     if encoding != "identity":
         raise Verdict("encoding", encoding)
+    # One answer, said once: where there are two, others on the way may have taken the other one (RFC 9112, 6.3).
+    lengths = {value.strip() for value in response.headers.get_all("Content-Length", [])}
+    codings = [value.strip().lower() for value in response.headers.get_all("Transfer-Encoding", [])]
+    if len(lengths) > 1 or (codings and codings != ["chunked"]):
+        raise Verdict("http", "it says in two ways how long it is" if not codings else "Transfer-Encoding " + codings[0])
     if length is None and not response.chunked:
         raise Verdict("length")
     if length is not None and length > BODY_MAX:

@@ -218,6 +218,8 @@ fails 1 "to?https://me:secret@localhost/" "elsewhere, which is not followed: htt
 fails 1 large "larger than a policy may be: 2097152 bytes: 1 MiB is the limit" "2 MiB"
 fails 1 large-chunks "larger than a policy may be: more than 1 MiB" "2 MiB in chunks"
 fails 1 packed "packed, which was not asked for: gzip" "a packed body"
+fails 1 lengths "no proper answer: it says in two ways how long it is" "two lengths"
+fails 1 "lengths?gzip" "no proper answer: Transfer-Encoding gzip" "a length, and a coding that could say another"
 fails 1 nonsense "no proper answer: BadStatusLine" "no HTTP"
 fails 1 headers "no proper answer: " "300 headers"
 fails 1 evil "the server says 403 ?]0;evil? no" "a reason with terminal sequences"

@@ -122,6 +122,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_packed(self, path, query):
         self.answer(200, b"\x1f\x8b", Content_Encoding="gzip")
 
+    def do_lengths(self, path, query):
+        """Two of them, or a length and another coding."""
+        self.send_response(200)
+        self.send_header("Content-Length", "11")
+        if query:
+            self.send_header("Transfer-Encoding", query)
+        else:
+            self.send_header("Content-Length", "12")
+        self.end_headers()
+        self.wfile.write(b"version: 1\n\n")
+
     def do_nonsense(self, path, query):
         self.wfile.write(b"\x1b[31mHello\n" * 3)
 
