@@ -29,6 +29,10 @@ refused "a neighbour" "bad.yml:4: fs: 'read /srv-data' is outside"
 refused "a program" "bad.yml:3: fs: 'exec /usr/bin/git' is outside"
 { base; printf 'net:\n  - connect: 10.0.0.0/8:443\nceiling: {net: [{connect: "10.0.0.0/16:443"}]}\n'; } >bad.yml
 refused "a wider prefix" "bad.yml:4: net: 'connect 10.0.0.0/8:443' is outside"
+for range in 442-443 443-444; do
+	{ base; printf 'net:\n  - connect: 10.0.0.1:%s\nceiling: {net: [{connect: "10.0.0.0/16:443"}]}\n' $range; } >bad.yml
+	refused "ports $range" "bad.yml:4: net: 'connect 10.0.0.1:$range' is outside"
+done
 { base; printf 'net:\n  - bind: 10.0.0.1:443\nceiling: {net: [{connect: "10.0.0.0/16:443"}]}\n'; } >bad.yml
 refused "another use" "bad.yml:4: net: 'bind 10.0.0.1:443'"
 { base; printf 'net:\n  - connect: udp://10.0.0.1:443\nceiling: {net: [{connect: "10.0.0.0/16:443"}]}\n'; } >bad.yml

@@ -52,6 +52,15 @@ inside --policy "$T/deny.yml" -- rename "$G/private/secret"
 refused "nor what is in it"
 is "$(cat granted/private/secret)" "the SECRET text" "the denied file is what it was"
 
+# What cannot be read cannot be written either: its name alone would say where to plant something.
+chmod 0777 granted/private
+inside --allow-write "$G" --deny-read "$G/private" -- create "$G/private/new"
+refused "a directory denied for reading cannot be written"
+ok "nothing is there" test ! -e granted/private/new
+chmod 0755 granted/private
+run "$PYISOLATE" run --allow-write "$G/inner" --deny-read "$G" -c 'import os, sys; print(os.path.exists(sys.argv[1]))' "$G/inner"
+is "$out" False "nor is anything beneath it granted"
+
 # What is above a denied path must not be moved aside, to make the path again: outside would load what is planted there.
 aside='
 import os, sys

@@ -162,6 +162,17 @@ socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)' "$(sed -n 's/^por
 	succeeded "the allow itself holds"
 	: >log
 
+	# What a denied name means is not told either. (This mount namespace is the test's own.)
+	{
+		cat /etc/hosts
+		printf '%s\n' "192.0.2.7 granted.test" "192.0.2.8 denied.test"
+	} >hosts
+	mount --bind hosts /etc/hosts
+	run "$PYISOLATE" run --allow-net granted.test:443 --deny-net denied.test:443 -c 'print(open("/etc/hosts").read())'
+	umount /etc/hosts
+	contains "$out" "192.0.2.7 granted.test" "a granted name has its address inside"
+	lacks "$out" "denied.test" "a denied one has not"
+
 	# As a TCP connection is made once, so a datagram socket is connected and then sent from with an address.
 	run "$PYISOLATE" run --allow-net "udp://127.0.0.1:$udp1" -c '
 import socket, sys

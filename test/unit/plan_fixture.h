@@ -103,6 +103,7 @@ static const struct {
 	enum pyi_path_kind kind;
 	bool no_idmap;
 } host_files[] = {
+	{ "/", PYI_PATH_DIR, false },
 	{ "/dev/shm", PYI_PATH_DIR, false },
 	{ "/etc", PYI_PATH_DIR, false },
 	{ "/etc/ld.so.cache", PYI_PATH_FILE, false },
