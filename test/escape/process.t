@@ -150,6 +150,35 @@ run "$PYISOLATE" run --policy "$T/env.yml" -c 'import os; print(os.environ.get("
 is "$out" "$SECRET_TOKEN" "unless it is passed on purpose"
 unset SECRET_TOKEN
 
+# Nothing is left of the invoker's privilege, nor of its rank among processes.
+run "$PYISOLATE" run -c '
+for line in open("/proc/self/status"):
+    if line.startswith(("Cap", "NoNewPrivs:")): print(*line.split())'
+is "$out" "CapInh: 0000000000000000
+CapPrm: 0000000000000000
+CapEff: 0000000000000000
+CapBnd: 0000000000000000
+CapAmb: 0000000000000000
+NoNewPrivs: 1" "no capabilities, and none to be had"
+rank='
+import os
+print(os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0) == os.SCHED_OTHER, open("/proc/self/oom_score_adj").read().strip())'
+run nice -n 3 "$PYISOLATE" run -c "$rank"
+like "$out" "^3 True [0-9]+$" "a run that was made less important stays so"
+raised() { run sh -c '{ echo -500 >/proc/self/oom_score_adj; } 2>/dev/null; exec nice -n -5 chrt -r 1 "$@"' sh "$@"; }
+raised "$python" -I -c "$rank"
+if [ "$code" = 0 ]; then
+	like "$out" "^-5 False (0|-500)$" "one that was made more important is so outside"
+	raised "$PYISOLATE" run -c "$rank"
+	is "$out" "0 True 0" "not inside"
+else
+	skip "$(printf '%s\n' "$err" | tail -n 1)" "a rank above others"
+fi
+
+# Which group of the host it is in is nobody's business.
+run "$PYISOLATE" run -c 'print({line.strip().rpartition(":")[2] for line in open("/proc/self/cgroup")})'
+is "$out" "{'/'}" "its control group is the root of all it sees"
+
 # A crash must not start the host's crash handler, which runs as root, outside, and reads what the guest was.
 run "$PYISOLATE" run -- "$python" -I -c '
 import resource

@@ -80,6 +80,22 @@ static void test_drop(void **state)
 	assert_int_equal(in_child(drop_all), 0);
 }
 
+/* The change of ids takes them as well; here there is none, as for an ordinary user in a namespace of his own. */
+static void drop_capabilities(void)
+{
+	CHECK(pyi_lockdown_capabilities(&err) == 0);
+	CHECK(status_hex("CapInh") == 0 && status_hex("CapPrm") == 0 && status_hex("CapEff") == 0);
+	CHECK(status_hex("CapBnd") == 0 && status_hex("CapAmb") == 0);
+	CHECK(getuid() == 0);
+}
+
+static void test_capabilities(void **state)
+{
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(in_child(drop_capabilities), 0);
+}
+
 static void drop_again_as_ordinary_user(void)
 {
 	/* Without a capability to begin with: nothing to drop, nothing fails; groups stay. */
@@ -228,10 +244,10 @@ static void test_flags(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_drop),	cmocka_unit_test(test_ordinary),
-		cmocka_unit_test(test_rlimits), cmocka_unit_test(test_priority),
-		cmocka_unit_test(test_fds),	cmocka_unit_test(test_signals),
-		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_drop),	 cmocka_unit_test(test_capabilities),
+		cmocka_unit_test(test_ordinary), cmocka_unit_test(test_rlimits),
+		cmocka_unit_test(test_priority), cmocka_unit_test(test_fds),
+		cmocka_unit_test(test_signals),	 cmocka_unit_test(test_flags),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
