@@ -83,6 +83,49 @@ for delay in 0 0.005 0.01 0.02 0.03 0.05 0.1; do
 done
 ok "killed at any moment of its start, nothing lives on" gone
 
+# ---- the sandbox's first process takes the orphans' ends, and the guest's for the end of all
+pyi run --result r.json -c '
+import os, sys, time
+r, w = os.pipe()
+if os.fork() == 0:
+    if os.fork() == 0:
+        os.close(r)
+        time.sleep(0.1)
+        os._exit(3) # its parent is gone: an orphan
+    os._exit(4)
+os.wait()
+os.close(w)
+os.read(r, 1) # until the orphan has ended
+time.sleep(0.3)
+print("went on", flush=True)
+sys.exit(7)'
+exits 7 "an orphan that ends is not the end"
+is "$out" "went on" "of the guest"
+
+# ---- the first process dies, and the supervisor cannot look: so does the guest, where no namespace ends it
+if has landlock && has helper:denysys; then
+	: >out
+	"$HELPERS/denysys" clone3=ENOSYS,clone:+NEWNS+NEWUSER=EPERM,unshare=EPERM -- "$PYISOLATE" run --mode compatibility --result r.json -c "
+import os
+print('guest', os.getpid(), os.getppid())
+$LOOP" >out 2>err &
+	pid=$!
+	wait_for 20 grep -q ready out
+	init=$(tr -d ' ' <"/proc/$pid/task/$pid/children")
+	is "$(head -n 1 out)" "guest $(tr -d ' ' <"/proc/$init/task/$init/children") $init" "without namespaces the guest sees pids of the host"
+	guest=$(awk 'NR == 1 { print $2 }' out)
+	ended() { ! grep '^State:' "/proc/$guest/status" 2>/dev/null | grep -qv 'Z (zombie)'; }
+	nok "it runs" ended
+	kill -STOP "$pid"
+	kill -KILL "$init"
+	ok "and ends with its first process" wait_for 10 ended
+	kill -CONT "$pid"
+	kill -KILL "$pid" 2>/dev/null
+	wait "$pid" 2>/dev/null
+else
+	skip "$why" "the first process dies"
+fi
+
 # ---- a terminal
 if has python3; then
 	cat >on_terminal.py <<'END'

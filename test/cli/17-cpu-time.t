@@ -127,9 +127,11 @@ while True: pass'
 
 	# A host that forbids the call: the supervisor alone counts then, and the result says so.
 	if has helper:denysys; then
-		run "$HELPERS/denysys" perf_event_open -- "$PYISOLATE" run --cpu-time 400ms --timeout 20s --result r.json \
+		run "$HELPERS/denysys" perf_event_open -- "$PYISOLATE" run --cpu-time 1100ms --timeout 20s --result r.json \
 			-c 'while True: pass'
 		exits 152 "without perf_event_open the limit holds all the same"
+		cpu=$(member r.json cpu_ms)
+		ok "and sooner than the limit of the process, which is whole seconds: $cpu ms" test "${cpu%.*}" -lt 2000
 		is "$(member r.json layers.bpf-perf.state)" off "the layer is off"
 		contains "$(member r.json layers.bpf-perf.why)" perf_event_open "because of the call"
 		run "$HELPERS/denysys" perf_event_open -- "$PYISOLATE" run --require bpf-perf --cpu-time 2s -c pass

@@ -3,7 +3,8 @@
 #
 # Every numbered fault point (lib/base/fault.h) fails with ENOSYS, EPERM, ENOSPC and EMFILE in turn: the run is refused
 # in one line with exit 125, or goes on because what failed was not needed; it never crashes, hangs or runs
-# the guest with less than what `hardened` promises, and leaves nothing behind.
+# the guest with less than what `hardened` promises, and leaves nothing behind. What nothing else makes up for, and the
+# checks that it took effect, is refused each time.
 . "${0%/*}/lib.sh"
 
 need helper:pyisolate-faults
@@ -34,10 +35,22 @@ run env PYISOLATE_FAULT=0 "$faulty" run --mode "$mode" --policy "$T/p.yml" -c "$
 exits 0 "without a fault it runs" || :
 normal=$out
 
+# Steps of each start by root: the processes, their descriptors, the tree, what is given up.
+must=
+if has root; then
+	must=" 103 110 111 112 113 116 117 118 119 150 151 152 153 155 200 203 204 205 206 207 208 209 210 211 \
+230 232 233 234 238 239 240 241 242 243 244 245 246 247 249 250 251 300 301 302 310 311 312 320 321 322 330 331 340 341 350 "
+	! has idmap || must="$must 220 221 222 223 "
+	! has landlock || must="$must 601 602 603 "
+	is "$(for point in $must; do grep -qx "$point" "$HELPERS/faults.list" || echo "$point"; done)" "" \
+		"each point that must be refused is one"
+fi
+
 sh "$TESTS/leaks.sh" snapshot before
 reached=0 survived=0
 while read -r point <&3; do
 	bad=
+	refused=0
 	policy=p.yml
 	case $point in 16?) policy=no-net.yml ;; esac # the network namespace that is lent to those without rules
 	for errnum in 38 1 28 24; do
@@ -50,6 +63,7 @@ while read -r point <&3; do
 			;;
 		125)
 			reached=$((reached + 1))
+			refused=$((refused + 1))
 			[ "$(printf '%s\n' "$err" | wc -l)" = 1 ] || bad="$bad [errno $errnum: not one line: $err]"
 			case $err in "pyisolate: "?*) ;; *) bad="$bad [errno $errnum: $err]" ;; esac
 			[ -z "$out" ] || bad="$bad [errno $errnum: 125 but the guest ran: $out]"
@@ -57,6 +71,9 @@ while read -r point <&3; do
 		*) bad="$bad [errno $errnum: exit code $code: $err]" ;;
 		esac
 	done
+	case $must in
+	*" $point "*) [ $refused = 4 ] || bad="$bad [$((4 - refused)) of 4 ran without it]" ;;
+	esac
 	is "$bad" "" "fault point $point"
 done 3<"$HELPERS/faults.list"
 diag "$reached refusals, $survived runs that did not need what failed"

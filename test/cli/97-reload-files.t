@@ -258,6 +258,22 @@ else
 	skip "the helper true was not built" "programs"
 fi
 
+# ---- what the host mounts later is the host's own, where its mounts are shared, too (this mount namespace is the test's)
+mount --bind "$D" "$D" && mount --make-shared "$D"
+pyi spawn "${p}s" -p a.yml --token-file tok probe.py "$D" a/f b/f
+ok "a granted directory of a shared mount" wait_for 10 says "${p}s" "r -"
+mounts=$(mounts_of "${p}s")
+mount -t tmpfs none "$D/a/sub"
+is "$(mounts_of "${p}s")" "$mounts" "a mount in it does not come in"
+changed "${p}s" b "- r" "another one, by a reload"
+mounts=$(mounts_of "${p}s")
+mkdir "$D/b/sub"
+mount -t tmpfs none "$D/b/sub"
+is "$(mounts_of "${p}s")" "$mounts" "nor one in that"
+pyi stop "${p}s"
+umount "$D/b/sub" "$D/a/sub" "$D"
+rmdir "$D/b/sub"
+
 # ---- one that ends in the middle
 pyi spawn "${p}e" -p a.yml --token-file tok probe.py "$D" a/f
 ok "one that is going to end" wait_for 10 says "${p}e" "r"
