@@ -111,9 +111,8 @@ print('guest', os.getpid(), os.getppid())
 $LOOP" >out 2>err &
 	pid=$!
 	wait_for 20 grep -q ready out
-	init=$(tr -d ' ' <"/proc/$pid/task/$pid/children")
-	is "$(head -n 1 out)" "guest $(tr -d ' ' <"/proc/$init/task/$init/children") $init" "without namespaces the guest sees pids of the host"
-	guest=$(awk 'NR == 1 { print $2 }' out)
+	read -r _ guest init <out
+	is "$(tr -d ' ' <"/proc/$init/task/$init/children")" "$guest" "without namespaces the guest sees pids of the host"
 	ended() { ! grep '^State:' "/proc/$guest/status" 2>/dev/null | grep -qv 'Z (zombie)'; }
 	nok "it runs" ended
 	kill -STOP "$pid"

@@ -160,6 +160,41 @@ CapEff: 0000000000000000
 CapBnd: 0000000000000000
 CapAmb: 0000000000000000
 NoNewPrivs: 1" "no capabilities, and none to be had"
+# The first process lives on beside the guest, and where nobody is root it has the guest's id.
+"$PYISOLATE" run --timeout 60s -c 'import time; print("ready", flush=True); time.sleep(60)' >first.out &
+supervisor=$!
+wait_for 20 grep -q ready first.out
+is "$(sed -n 's/^\(Cap[IPEBA][a-z]*\|NoNewPrivs\|Seccomp\):[[:blank:]]*/\1 /p' \
+	"/proc/$(cut -d ' ' -f 1 "/proc/$supervisor/task/$supervisor/children")/status")" "CapInh 0000000000000000
+CapPrm 0000000000000000
+CapEff 0000000000000000
+CapBnd 0000000000000000
+CapAmb 0000000000000000
+NoNewPrivs 1
+Seccomp 2" "nor has the sandbox's first process any"
+kill $supervisor
+wait $supervisor 2>/dev/null
+
+# Our own binary, which the guest executes: read-only for it, were it the guest's own.
+if has userns; then
+	as_user cp "$PYISOLATE" own
+	own() { as_user ./own run --timeout 30s "$@"; }
+	run own -c '
+import os
+def attempt(name, f):
+    try:
+        f("/proc/self/exe")
+        print(name, "done")
+    except OSError as e:
+        print(name, os.strerror(e.errno))
+attempt("mode", lambda path: os.chmod(path, 0o777))
+attempt("time", lambda path: os.utime(path, (1, 1)))'
+	is "$out" "mode Read-only file system
+time Read-only file system" "the guest cannot change the program it runs in, where the invoker owns it"
+else
+	skip "$why" "a program of the invoker's own"
+fi
+
 rank='
 import os
 print(os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0) == os.SCHED_OTHER, open("/proc/self/oom_score_adj").read().strip())'
@@ -174,6 +209,21 @@ if [ "$code" = 0 ]; then
 else
 	skip "$(printf '%s\n' "$err" | tail -n 1)" "a rank above others"
 fi
+
+# Each namespace is another one than ours.
+kinds="cgroup ipc mnt net pid uts"
+has root || kinds="$kinds user"
+shared='
+import os, sys
+ours = sys.argv[1:]
+print([kind for kind in ours if os.readlink("/proc/self/ns/" + kind.partition(":")[0]) == kind])'
+links=$(for kind in $kinds; do readlink "/proc/self/ns/$kind"; done)
+# shellcheck disable=SC2086 # a list
+run "$python" -I -c "$shared" $links
+is "$(printf %s "$out" | grep -o ':' | wc -l)" "$(printf '%s\n' "$links" | wc -l)" "outside all namespaces are the same"
+# shellcheck disable=SC2086 # a list
+run "$PYISOLATE" run -c "$shared" $links
+is "$out" "[]" "inside none is"
 
 # Which group of the host it is in is nobody's business.
 run "$PYISOLATE" run -c 'print({line.strip().rpartition(":")[2] for line in open("/proc/self/cgroup")})'
