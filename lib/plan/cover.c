@@ -123,12 +123,6 @@ static int add_grant(struct pyi_build *b, struct pyi_cover_node *node,
 	return 0;
 }
 
-/* Of an access only the part that stands on its own: what cannot be read cannot be written or run. */
-static unsigned int less(unsigned int access, unsigned int denied)
-{
-	return denied & PYI_READ ? 0 : access & ~denied;
-}
-
 /* The sandbox has its own of these; the host's would show its processes and devices. */
 static const char *const own_trees[] = { "/proc", "/dev" };
 
@@ -241,7 +235,8 @@ static int settle(struct pyi_build *b, struct pyi_cover *cover, struct pyi_cover
 	node->above = above ? above->access : 0;
 	node->above_rule = above ? above->rule : NULL;
 	node->denied |= above ? above->denied : 0;
-	node->access = less(node->access | node->above, node->denied);
+	/* Of programs alone, or all of it: there is no deny of reading that leaves writing. */
+	node->access = (node->access | node->above) & ~node->denied;
 	return 0;
 }
 
