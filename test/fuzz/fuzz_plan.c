@@ -66,7 +66,7 @@ static int is_within(const char *path, const char *top)
 
 /*
  * Every path of the policy exists as it is written, a pattern as one file that it matches if it has no classes; but
- * nothing exists below what is no directory.
+ * what two rules name is one thing, and nothing exists below what is no directory.
  */
 static void make_grants(const struct pyi_policy *policy, uint8_t kinds, struct pyi_grants *grants)
 {
@@ -83,6 +83,12 @@ static void make_grants(const struct pyi_policy *policy, uint8_t kinds, struct p
 		grant->can_idmap = kinds >> (i % 7) & 1;
 		grant->rule = rule;
 	}
+	for (size_t i = 0; i < grants->n; i++)
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(grants->v[i].path, grants->v[j].path) == 0) {
+				grants->v[i].kind = grants->v[j].kind;
+				grants->v[i].can_idmap = grants->v[j].can_idmap;
+			}
 	for (size_t i = 0; i < grants->n; i++)
 		for (size_t j = 0; j < grants->n; j++)
 			if (grants->v[j].kind != PYI_PATH_DIR &&
