@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,30 @@ static const struct pyi_option policy_options[] = {
 	{ "help", 'h', NULL, "print this help", POLICY_HELP, false, false },
 	{ 0 },
 };
+
+/* To stdout, which may be a terminal: names and rules may hold any characters. A line ends with the format. */
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+{
+	_cleanup_buf struct pyi_buf out = PYI_BUF_INIT;
+	char *text = NULL;
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vasprintf(&text, format, args);
+	va_end(args);
+	if (len < 0)
+		return;
+	if (len > 0 && text[len - 1] == '\n') {
+		text[len - 1] = '\0';
+		pyi_buf_printable(&out, text);
+		pyi_buf_putc(&out, '\n');
+	} else {
+		pyi_buf_printable(&out, text);
+	}
+	free(text);
+	(void)fputs(pyi_buf_str(&out), stdout);
+}
 
 /* What a subcommand works on; options may stand before, between and behind the operands. */
 struct request {
@@ -111,7 +136,7 @@ static int check(const struct request *request)
 		if (!dfa)
 			code = PYI_EXIT_FAILURE;
 		else if (pyi_log_get_level() > PYI_LOG_QUIET)
-			printf("%s: ok\n", request->operands[i]);
+			say("%s: ok\n", request->operands[i]);
 	}
 	return code;
 }
@@ -149,9 +174,9 @@ static int show(const struct request *request)
 static void print_origin(const struct pyi_origin *from)
 {
 	if (from->line)
-		printf(" (%s:%u)", from->file, from->line);
+		say(" (%s:%u)", from->file, from->line);
 	else
-		printf(" (%s)", from->file);
+		say(" (%s)", from->file);
 }
 
 static int exit_code(enum pyi_verdict verdict)
@@ -203,8 +228,8 @@ static char *tidy_path(const char *path)
 
 static void print_fs_rule(const struct pyi_fs_rule *rule)
 {
-	printf("%s: %s %s", rule->access == PYI_EXEC ? "exec" : "fs", pyi_policy_fs_rule_word(rule),
-	       rule->path);
+	say("%s: %s %s", rule->access == PYI_EXEC ? "exec" : "fs", pyi_policy_fs_rule_word(rule),
+	    rule->path);
 	print_origin(&rule->from);
 }
 
@@ -234,19 +259,19 @@ static void print_real_path(const struct pyi_policy *policy, const char *path, u
 
 	if (!real || strcmp(real, path) == 0)
 		return;
-	printf("%s leads to %s, which is %s: ", path, real,
-	       verdict_word(pyi_policy_decide_fs(policy, real, access, &rule)));
+	say("%s leads to %s, which is %s: ", path, real,
+	    verdict_word(pyi_policy_decide_fs(policy, real, access, &rule)));
 	if (rule)
 		print_fs_rule(rule);
 	else
-		printf("no rule allows it");
+		say("no rule allows it");
 	putchar('\n');
 }
 
 /* Not granted, but a reload may. */
 static void print_ceiling(const struct pyi_origin *from)
 {
-	printf("the ceiling lets a reload grant it");
+	say("the ceiling lets a reload grant it");
 	print_origin(from);
 	putchar('\n');
 }
@@ -267,21 +292,21 @@ static int why_fs(const struct pyi_policy *policy, const char *action, unsigned 
 	verdict = pyi_policy_decide_fs(policy, path, access, &rule);
 	own = rule ? NULL : private_place(path, access);
 	if (own) {
-		printf("allowed: %s\n", own);
+		say("allowed: %s\n", own);
 		return 0;
 	}
-	printf("%s: ", verdict_word(verdict));
+	say("%s: ", verdict_word(verdict));
 	if (rule) {
 		print_fs_rule(rule);
 		end_answer(verdict);
 	} else {
-		printf("fs: default, no rule allows to %s %s\n", action, path);
+		say("fs: default, no rule allows to %s %s\n", action, path);
 		print_real_path(policy, path, access);
 		ceiling = pyi_policy_ceiling_files(policy);
 		if (ceiling && pyi_policy_decide_fs(ceiling, path, access, &rule) == PYI_ALLOW)
 			print_ceiling(&rule->from);
-		printf("it would be allowed by: --allow-%s %s\n",
-		       access == PYI_EXEC ? "run" : action, path);
+		say("it would be allowed by: --allow-%s %s\n", access == PYI_EXEC ? "run" : action,
+		    path);
 	}
 	return exit_code(verdict);
 }
@@ -338,29 +363,29 @@ static int why_net(const struct pyi_policy *policy, const char *action, enum pyi
 		memcpy(addr, (const uint8_t[16]){ 0x20, 0x01, 0x0d, 0xb8 }, 4);
 	verdict = pyi_policy_decide_net(policy, op, proto, is_name ? host : NULL, addr, port, &rule);
 	if (rule) {
-		printf("%s: net: %s %s", verdict_word(verdict),
-		       verdict == PYI_DENY   ? "deny"
-		       : verdict == PYI_WARN ? "warn"
-					     : action,
-		       rule->text);
+		say("%s: net: %s %s", verdict_word(verdict),
+		    verdict == PYI_DENY	  ? "deny"
+		    : verdict == PYI_WARN ? "warn"
+					  : action,
+		    rule->text);
 		print_origin(&rule->from);
 		end_answer(verdict);
 	} else {
 		const struct pyi_net_block *block = is_name ? NULL : pyi_net_block_of(addr, 128);
 
-		printf("denied: net: default, no rule allows to %s %s\n", action, target);
+		say("denied: net: default, no rule allows to %s %s\n", action, target);
 		if (block)
-			printf("this address is in a block of its own (%s): '*' and wider prefixes do not name it\n",
-			       block->what);
+			say("this address is in a block of its own (%s): '*' and wider prefixes do not name it\n",
+			    block->what);
 		ceiling = pyi_policy_ceiling_net(policy);
 		if (ceiling && pyi_policy_decide_net(ceiling, op, proto, is_name ? host : NULL,
 						     addr, port, &above) == PYI_ALLOW)
 			print_ceiling(&above->from);
-		printf("it would be allowed by: --allow-net %s%s\n",
-		       op == PYI_NET_BIND ? "bind:" : "", target);
+		say("it would be allowed by: --allow-net %s%s\n", op == PYI_NET_BIND ? "bind:" : "",
+		    target);
 	}
 	if (is_name && (!rule || !rule->host))
-		printf("by name only: rules about addresses decide once the name is resolved\n");
+		say("by name only: rules about addresses decide once the name is resolved\n");
 	return exit_code(verdict);
 }
 

@@ -307,10 +307,14 @@ int pyi_policy_diff(const struct pyi_policy *from, const struct pyi_policy *to,
 
 void pyi_change_print(const struct pyi_change *change, struct pyi_buf *out)
 {
-	pyi_buf_printf(out, "%c %s: %s", change->sign, pyi_section_name(change->section), change->text);
-	if (change->from && change->from->line)
-		pyi_buf_printf(out, "  (%s:%u)", change->from->file, change->from->line);
-	else if (change->from)
-		pyi_buf_printf(out, "  (%s)", change->from->file);
+	pyi_buf_printf(out, "%c %s: ", change->sign, pyi_section_name(change->section));
+	pyi_buf_printable(out, change->text);
+	if (change->from) {
+		pyi_buf_puts(out, "  (");
+		pyi_buf_printable(out, change->from->file);
+		if (change->from->line)
+			pyi_buf_printf(out, ":%u", change->from->line);
+		pyi_buf_putc(out, ')');
+	}
 	pyi_buf_putc(out, '\n');
 }

@@ -155,6 +155,9 @@ pyi policy show "$lined/p.yml"
 printf '%s\n' "$out" >again.yml
 pyi policy show again.yml
 is "$(printf '%s\n' "$out" | grep -c '  - ')" 1 "the name of a file becomes no rule"
+printf 'version: 1\nfs: [{read: "/srv/\\u009b31m"}]\n' >c1.yml
+pyi policy why c1.yml read "$(printf '/srv/\302\23331m/f')"
+contains "$out" 'allowed: fs: read /srv/\u009b31m' "what a terminal could obey is shown as it is written"
 pyi policy show good.yml --memory lots
 exits 125 "a bad flag"
 complains "pyisolate: --memory: memory: 'lots' is not a number" "names the flag"
