@@ -46,6 +46,11 @@ ends policy 159 31 "a forbidden system call with on_violation: kill" --policy "$
 import os
 os.unshare(os.CLONE_NEWUSER)'
 
+printf 'version: 1\non_violation: panic\n' >panic.yml
+ends panic 159 31 "a forbidden system call with on_violation: panic" --policy "$T/panic.yml" -c '
+import os
+os.unshare(os.CLONE_NEWUSER)'
+
 # ---- denials
 echo secret >secret.txt
 pyi run --result r.json -c "
@@ -74,6 +79,14 @@ pyi run --policy "$T/p.yml" -c "
 try: open('$T/secret.txt')
 except PermissionError: pass"
 is "$err" "" "without -v nothing is said"
+pyi run --result r.json -c '
+for path in ("/proc/meminfo", "/proc/sys/kernel/hostname", "/dev/kmsg"):
+    try: open(path)
+    except OSError: print("no")'
+is "$out" "no
+no
+no" "files of the host in /proc and /dev are not there"
+is "$(member r.json denials_total)" 0 "the sandbox has its own: no rule denied them"
 mkdir many
 (cd many && seq 150 | xargs touch)
 pyi run --result r.json -c "

@@ -29,8 +29,8 @@ behave() {
 	is "$(readlink "/proc/$pid/fd/0" "/proc/$pid/fd/1" | sort -u)" /dev/null "reads and writes nothing of the caller's"
 	ok "its output is in the log" wait_for 10 log_has "${p}a" ready
 	pyi stats
-	like "$out" "^NAME +STATE +REASON +EXIT +POLICY +GEN +CPU +MEMORY +DENIALS +AGE\$" "stats has a header"
-	like "$out" "^${p}a +running +- +- +defaults +1 +[0-9.-]+[a-z]* +[0-9.-]+[A-Za-z]* +[0-9-]+ +[0-9.]+[a-z]+\$" "and a line for it"
+	like "$out" "^NAME +STATE +REASON +EXIT +POLICY +GEN +CPU +MEMORY +DENIALS +AGE +NODE\$" "stats has a header"
+	like "$out" "^${p}a +running +- +- +defaults +1 +[0-9.-]+[a-z]* +[0-9.-]+[A-Za-z]* +[0-9-]+ +[0-9.]+[a-z]+ +-\$" "and a line for it"
 	pyi spawn "${p}a" -c 'print("second")'
 	exits 125 "a live duplicate is refused"
 	contains "$err" "there is a sandbox '${p}a' already" "with the name"
@@ -158,6 +158,44 @@ while True: time.sleep(0.05)'
 	exits 0 "stop with a guest that ignores SIGTERM"
 	state "${p}k"
 	is "$state/$reason/$exit/$(member "$T/r.json" signal)" cancelled/stopped/137/9 "is killed after the timeout"
+	# Who asked is gone: what it asked for holds.
+	pyi spawn "${p}g" -c '
+import signal, time
+signal.signal(signal.SIGTERM, lambda *a: print("asked", flush=True))
+print("ready", flush=True)
+while True: time.sleep(0.05)'
+	wait_for 10 log_has "${p}g" ready
+	"$PYISOLATE" stop "${p}g" --timeout 2s 2>/dev/null &
+	stopper=$!
+	ok "stop asks the guest" wait_for 10 log_has "${p}g" asked
+	kill -KILL $stopper
+	wait $stopper 2>/dev/null
+	ok "and without who asked the guest is ended all the same" until_state 30 "${p}g" cancelled
+	is "$reason/$exit" stopped/137 "by the supervisor"
+	# One that has stopped itself could not hear.
+	pyi spawn "${p}w" -c '
+import os, signal
+print("ready", flush=True)
+os.kill(os.getpid(), signal.SIGSTOP)'
+	wait_for 10 log_has "${p}w" ready
+	sleep 0.2
+	pyi stop "${p}w" --timeout 60s
+	exits 0 "stop with a guest that has stopped itself"
+	state "${p}w"
+	is "$state/$reason/$exit" cancelled/stopped/143 "by SIGTERM"
+	# A guest that says once more that it is ready (a record of lib/wire/report_msg.h) does no harm, to itself neither.
+	pyi spawn "${p}y" -c '
+import os, stat, struct, time
+for fd in range(3, 1024):
+    try:
+        if stat.S_ISFIFO(os.fstat(fd).st_mode): print("told", os.write(fd, struct.pack("=I3244x", 2)), flush=True)
+    except OSError: pass
+time.sleep(0.5)
+os._exit(4)'
+	pyi wait "${p}y"
+	exits 4 "a guest that is ready twice"
+	pyi logs "${p}y"
+	is "$out" "told 3248" "it has said so"
 	pyi spawn "${p}z" -c "$LOOP"
 	kill -STOP "$(supervisor "${p}z")"
 	pyi stop "${p}z"

@@ -131,6 +131,26 @@ exits 3 "rubbish on every descriptor changes no exit code"
 is "$(member forged.json reason)" exited "nor the reason"
 is "$(member forged.json exit_code)" 3 "nor the record"
 
+# Nor records of the right shape (lib/wire/report_msg.h): that it could not start, that it is ready once more, texts
+# without an end.
+run "$PYISOLATE" run --result "$T/forged.json" -c '
+import os, stat, struct
+def is_pipe(fd):
+    try: return stat.S_ISFIFO(os.fstat(fd).st_mode)
+    except OSError: return False
+pipe = next(fd for fd in range(3, 1024) if is_pipe(fd))
+def tell(kind, errnum=0, name=b"", path=b"", file=b""):
+    os.write(pipe, struct.pack("=IiII4Q128s2048s1024s", kind, errnum, 1, 0, 0, 0, 0, 0, name, path, file))
+tell(3, 13, b"N" * 128, b"/" + b"P" * 2047, b"F" * 1024)
+tell(1, 5, path=b"forged")
+tell(2, path=b"forged")
+os._exit(4)'
+exits 4 "a guest that says it could not start has its own exit code"
+is "$(member forged.json reason)" exited "and its own reason"
+is "$(member forged.json error)" null "and there is no error"
+like "$(member forged.json denials.0.path)" '^/P{2046}$' "a text without an end has one"
+like "$(member forged.json denials.0.at)" '^F{1023}:1$' "so has another"
+
 # The environment and the memory of whoever started us.
 SECRET_TOKEN=$(head -c 12 /dev/urandom | od -An -tx1 | tr -d ' \n')
 export SECRET_TOKEN
