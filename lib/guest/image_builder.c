@@ -102,6 +102,8 @@ static int build(const char *const *preload, struct pyi_err *err)
 	pyi_image_hide_objects();
 	ret = pyi_image_mend(err); /* once, for the same reason as the warm-up */
 	if (!ret)
+		ret = pyi_image_mend_time_zone(err);
+	if (!ret)
 		ret = warm_up(err);
 	if (ret)
 		return ret;

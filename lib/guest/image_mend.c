@@ -218,7 +218,7 @@ static int mend_streams(void)
 /* -------------------------------------------------------------------------------------------------- time zone */
 
 /* The builder's is UTC, which is what a process without TZ and the system's file has, too. */
-static int mend_time_zone(void)
+int pyi_image_mend_time_zone(struct pyi_err *err)
 {
 	PyObject *result;
 
@@ -226,7 +226,7 @@ static int mend_time_zone(void)
 		return 0;
 	result = PyObject_CallNoArgs(known.tzset);
 	Py_XDECREF(result);
-	return result ? 0 : -1;
+	return result ? 0 : pyi_guest_python_error(err, "cannot set the time zone");
 }
 
 /* ------------------------------------------------------------------------------------------------------- all */
@@ -255,7 +255,7 @@ int pyi_image_mend(struct pyi_err *err)
 {
 	pyi_guest_fit_limits();
 	PyThreadState_Get()->native_thread_id = PyThread_get_thread_native_id();
-	if (mend_environ() || mend_streams() || mend_time_zone())
+	if (mend_environ() || mend_streams())
 		return pyi_guest_python_error(err, "cannot mend what the image holds");
 	return 0;
 }

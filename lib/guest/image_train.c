@@ -17,10 +17,17 @@ enum { CHUNK = 512 };
 #define PAGEMAP_FILE	(1ULL << 61) /* still the file's page, or shared */
 
 static int pagemap_fd = -1;
+static bool is_on;
 
 void pyi_image_train_begin(void)
 {
+	is_on = true;
 	pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+}
+
+bool pyi_image_train_is_on(void)
+{
+	return is_on;
 }
 
 /* The pages of one range that are this process's own by now. */

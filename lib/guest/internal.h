@@ -51,6 +51,9 @@ int pyi_guest_python_error(struct pyi_err *err, const char *what);
 /* In a restored guest: what the builder's memory has that is another's, or stale, becomes this process's own. */
 int pyi_image_mend(struct pyi_err *err);
 
+/* And the time zone: the only part of it that looks up a path. */
+int pyi_image_mend_time_zone(struct pyi_err *err);
+
 /* In the builder: what pyi_image_mend will need. */
 int pyi_image_mend_prepare(struct pyi_err *err);
 

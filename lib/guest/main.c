@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/io.h"
 #include "base/util.h"
 #include "guest/image_state.h"
 #include "guest/image_train.h"
@@ -409,6 +410,49 @@ int pyi_guest_make_common(bool for_image, struct pyi_err *err)
 	return 0;
 }
 
+/*
+ * Until init has locked itself down, and the host's root is gone. End of file: it has failed, and says so itself. No
+ * path that anybody chose may be looked up before: "/.." still leads to the host, and there is Landlock alone between.
+ */
+static void wait_for_gate(void)
+{
+	char byte;
+
+	if (pyi_image_train_is_on())
+		return;
+	if (pyi_read_full(PYI_GUEST_GATE_FD, &byte, 1) != 1)
+		_exit(EXIT_SETUP);
+	close(PYI_GUEST_GATE_FD);
+	pyi_guest_report_stage(PYI_GUEST_LET_GO);
+}
+
+/* An interpreter from the image, locked down before the gate is open: it has the environment, and opens nothing. */
+static int take_image(struct pyi_err *err)
+{
+	int ret = pyi_image_mend(err);
+
+	pyi_guest_report_stage(PYI_GUEST_MENDED);
+	if (!ret)
+		ret = lock_down(&spec_map.spec, err);
+	pyi_guest_report_stage(PYI_GUEST_LOCKED);
+	wait_for_gate();
+	return ret ? ret : pyi_image_mend_time_zone(err);
+}
+
+/* One that starts reads the time zone's file, and what the environment says of it. */
+static int start_python(struct pyi_err *err)
+{
+	int ret;
+
+	wait_for_gate();
+	ret = pyi_guest_make_common(false, err);
+	pyi_guest_report_stage(PYI_GUEST_INTERPRETER);
+	if (!ret)
+		ret = lock_down(&spec_map.spec, err);
+	pyi_guest_report_stage(PYI_GUEST_LOCKED);
+	return ret;
+}
+
 static int make_ready(struct pyi_err *err)
 {
 	bool is_restored = pyi_image_state.reason == PYI_IMAGE_USED;
@@ -418,20 +462,16 @@ static int make_ready(struct pyi_err *err)
 	if (is_restored)
 		pyi_guest_report_stage(PYI_GUEST_INTERPRETER);
 	if (!ret)
-		ret = is_restored ? pyi_image_mend(err) : pyi_guest_make_common(false, err);
+		ret = is_restored ? take_image(err) : start_python(err);
 	if (ret)
 		return ret;
-	if (!is_restored)
-		pyi_guest_report_stage(PYI_GUEST_INTERPRETER);
 	if (prepare(&spec_map.spec))
 		return pyi_guest_python_error(err, "cannot prepare for the user's code");
 	/* What an image holds is frozen already, and to do it again would touch every page of it. */
 	if (!is_restored)
 		pyi_guest_python_freeze();
 	pyi_guest_report_stage(PYI_GUEST_PREPARED);
-	ret = lock_down(&spec_map.spec, err);
-	pyi_guest_report_stage(PYI_GUEST_LOCKED);
-	return ret;
+	return 0;
 }
 
 int pyi_guest_main(void)

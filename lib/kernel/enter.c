@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The guest's side of the start: lock down, wait for the gate, execute. See init.h. */
+/* The guest's side of the start: lock down, wait for the gate or leave that to our own binary, execute. See init.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -63,7 +63,7 @@ static int put(int fd, int number, struct pyi_err *err)
 }
 
 /*
- * 0 to 2 as given, 3 to 5 for Python, what is needed until the exec above them, nothing else. Everything is moved up
+ * 0 to 2 as given, 3 to 5 and 8 for Python, what is needed until the exec above them, nothing else. Everything is moved up
  * first: any of them may sit on a number that another one is to get.
  */
 static int order_fds(struct fds *fds, struct pyi_err *err)
@@ -83,13 +83,15 @@ static int order_fds(struct fds *fds, struct pyi_err *err)
 		ret = put(fds->report, PYI_GUEST_REPORT_FD, err);
 	if (ret == 0)
 		ret = put(fds->image, PYI_GUEST_IMAGE_FD, err);
+	if (ret == 0 && fds->exec >= 0)
+		ret = put(fds->gate, PYI_GUEST_GATE_FD, err);
 	if (ret)
 		return ret;
 	keep[0] = fds->spec < 0 ? -1 : PYI_GUEST_SPEC_FD;
 	keep[1] = fds->report < 0 ? -1 : PYI_GUEST_REPORT_FD;
 	keep[2] = fds->image < 0 ? -1 : PYI_GUEST_IMAGE_FD;
 	keep[3] = fds->exec;
-	keep[4] = fds->gate;
+	keep[4] = fds->exec < 0 ? fds->gate : PYI_GUEST_GATE_FD;
 	keep[5] = fds->fail;
 	keep[6] = fds->ruleset;
 	n = pyi_init_sort_fds(keep, PYI_ARRAY_SIZE(keep));
@@ -217,8 +219,11 @@ _Noreturn void pyi_enter_guest(const struct pyi_init *init, int exec_fd, int gat
 	if (ret)
 		fail(fds.fail, PYI_STATUS_ERROR, &err);
 	pyi_timing_mark(PYI_TIMING_GUEST, "lock-down");
-	wait_for_gate(fds.gate);
-	pyi_timing_mark(PYI_TIMING_GUEST, "gate");
+	/* Our own binary waits there itself, when it is ready. But where execs are judged it shall be armed by then. */
+	if (fds.exec < 0 || start->bpf) {
+		wait_for_gate(fds.exec < 0 ? fds.gate : PYI_GUEST_GATE_FD);
+		pyi_timing_mark(PYI_TIMING_GUEST, "gate");
+	}
 	pyi_lockdown_signals();
 	if (start->seccomp) {
 		ret = pyi_seccomp_install(start->seccomp->insns, start->seccomp->n, &err);

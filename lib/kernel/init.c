@@ -286,6 +286,8 @@ _Noreturn static void fail(const struct state *state, const struct pyi_err *err)
 /* Fork the guest, lock down, let it go. Returns the fd that tells about its exec. */
 static int start_guest(struct state *state, int exec_fd)
 {
+	/* Where our own binary is judged it is asked twice: before its exec, and when it is ready. */
+	const size_t n_times = exec_fd >= 0 && state->init->start->bpf ? 2 : 1;
 	int gate[2], fate[2];
 	struct pyi_err err = { 0 };
 
@@ -318,7 +320,8 @@ static int start_guest(struct state *state, int exec_fd)
 		fail(state, &err);
 	mark("lock-down");
 	/* EPIPE (its signal is blocked): the guest has failed before the gate, and has said why. */
-	if ((PYI_FAULT(119, EIO) || write(gate[1], "", 1) != 1) && errno != EPIPE) {
+	if ((PYI_FAULT(119, EIO) || write(gate[1], "\0", n_times) != (ssize_t)n_times) &&
+	    errno != EPIPE) {
 		pyi_err_sys(&err, errno, "cannot open the gate for the guest");
 		fail(state, &err);
 	}

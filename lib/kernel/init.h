@@ -31,7 +31,9 @@ _Noreturn void pyi_init_main(const struct pyi_init *init);
 
 /*
  * The guest, to its exec. fail_fd gets one status record if it does not come to that, and is closed by the exec if it
- * does. gate_fd: a byte arrives when init has locked itself down; end of file when it could not.
+ * does. gate_fd: a byte arrives when init has locked itself down; end of file when it could not. It is awaited before a
+ * command's exec. Our own binary inherits it and waits itself, before it looks up any path; where there are BPF LSM
+ * programs it is executed when they are armed, and a second byte is for it.
  */
 _Noreturn void pyi_enter_guest(const struct pyi_init *init, int exec_fd, int gate_fd, int fail_fd);
 

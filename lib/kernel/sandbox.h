@@ -11,8 +11,9 @@
  *			eight system calls), opens the gate for the guest, then only forwards signals, reaps, and
  *			reports the guest's end on the status pipe. Runs our code only, never executes anything. No
  *			Landlock: it opens nothing any more, and must be able to signal the guest's domain.
- *	guest		pid 2: locks itself down, waits for the gate and executes: our own binary through an inherited
- *			fd (Python), or the command. Everything of the lock-down that must outlive that exec is done
+ *	guest		pid 2: locks itself down, waits for the gate and executes the command; or executes our own
+ *			binary through an inherited fd (Python), which takes its image and then waits for the gate:
+ *			nothing of the user's is looked at before it is open. Everything of the lock-down that must outlive that exec is done
  *			before it; what exec resets (dumpable, MDWE) or would forbid it (seccomp for Python without
  *			exec rules) the guest does itself before the first line of user code.
  *
@@ -58,7 +59,12 @@ struct pyi_sandbox_start {
 };
 
 /* Descriptors the Python guest starts with. */
-enum { PYI_GUEST_SPEC_FD = 3, PYI_GUEST_REPORT_FD = 4, PYI_GUEST_IMAGE_FD = 5 };
+enum {
+	PYI_GUEST_SPEC_FD = 3,
+	PYI_GUEST_REPORT_FD = 4,
+	PYI_GUEST_IMAGE_FD = 5,
+	PYI_GUEST_GATE_FD = 8, /* 6 and 7: see guest/image_train.h */
+};
 
 /* argv[0] with which it is executed; main() hands over to pyi_guest_main at once when it sees it. */
 #define PYI_GUEST_ARGV0 "pyisolate-guest"

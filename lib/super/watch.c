@@ -306,10 +306,9 @@ static void keep_oserror(struct pyi_watch *watch, const struct pyi_report_msg *m
 static void mark_stages(const struct pyi_watch *watch, const struct pyi_report_msg *msg)
 {
 	static const char *const stages[PYI_GUEST_STAGES] = {
-		[PYI_GUEST_EXECUTED] = "exec",
-		[PYI_GUEST_INTERPRETER] = "interpreter",
-		[PYI_GUEST_PREPARED] = "mended, prepared",
-		[PYI_GUEST_LOCKED] = "not dumpable, MDWE, seccomp",
+		[PYI_GUEST_EXECUTED] = "exec", [PYI_GUEST_INTERPRETER] = "interpreter",
+		[PYI_GUEST_MENDED] = "mended", [PYI_GUEST_LOCKED] = "not dumpable, MDWE, seccomp",
+		[PYI_GUEST_LET_GO] = "gate",   [PYI_GUEST_PREPARED] = "prepared",
 	};
 
 	for (size_t i = 0; i < PYI_GUEST_STAGES && !watch->is_ready; i++)

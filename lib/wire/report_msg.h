@@ -50,8 +50,10 @@ enum pyi_report_flags {
 enum pyi_guest_stage {
 	PYI_GUEST_EXECUTED,    /* the first instruction of our binary */
 	PYI_GUEST_INTERPRETER, /* restored from the image, or started */
-	PYI_GUEST_PREPARED,    /* mended; arguments, paths, imports */
+	PYI_GUEST_MENDED,      /* what of an image is another process's, or stale */
 	PYI_GUEST_LOCKED,      /* the rest of the lock-down */
+	PYI_GUEST_LET_GO, /* init is locked down, the host's root gone; untold before a normal start */
+	PYI_GUEST_PREPARED, /* arguments, paths, imports */
 	PYI_GUEST_STAGES
 };
 
