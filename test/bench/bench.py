@@ -91,6 +91,9 @@ def targets(binary, helpers, result, python, bwrap):
         commands["python3, imports"] = [python, "-I", "-c", starts.IMPORTS]
     if bwrap:
         commands["bwrap /bin/true"] = [bwrap, "--unshare-all", "--ro-bind", "/", "/", "/bin/true"]
+    bare = [os.path.join(helpers, "bare")]  # the system calls that a start cannot do without; needs root
+    if subprocess.run(bare, capture_output=True).returncode == 0:
+        commands["the system calls alone"] = bare
     got = processes(os.path.join(helpers, "bench"), "the light start; ratio to run", commands, "run")
     rows = []
 
@@ -105,6 +108,10 @@ def targets(binary, helpers, result, python, bwrap):
 
     ratio("run -c pass / python3 -I -c pass", "run", "python3", 0.15)
     ratio("run -c pass / bwrap /bin/true", "run", "bwrap /bin/true", 0.5)
+    for name in ("python3", "bwrap /bin/true"):
+        if "the system calls alone" in got and name in got:
+            share = got["the system calls alone"]["median_us"] / got[name]["median_us"]
+            rows.append(("  the least there is: the system calls alone / " + name, "%.3g" % share, "medians", "", ""))
     ratio("run / python3 -I, with six imports", "run, imports", "python3, imports", 0.10)
     figure("clone3 to the first bytecode, least", start_stages(binary, result), "ms", 0.7)
     one, many = starts.idle(binary, 1), starts.idle(binary, starts.IDLE)
