@@ -4,8 +4,8 @@
  * -DPYI_FAULTS has them: there PYISOLATE_FAULT="N" or "N:ERRNO" (a number) in the environment makes point N fail, and
  * "N:-SIGNAL" ends the process there.
  *
- * In place of ERRNO "kill" ends the process there by SIGKILL, "orphan" its parent, and goes on; "@K" after either
- * lets the first K - 1 passes of the point be.
+ * In place of ERRNO "kill" ends the process there by SIGKILL, "orphan" its parent, and goes on, "pause" waits there for
+ * SIGCONT, and goes on; "@K" after any of them lets the first K - 1 passes of the point be.
  *
  *	if (PYI_FAULT(310, EPERM) || prctl(...) < 0)
  *		return pyi_err_sys(err, errno, "...");
@@ -46,6 +46,10 @@ static inline bool pyi_fault_is_due(int point, int errnum)
 			kill(parent, SIGKILL);
 		while (getppid() == parent && parent > 1)
 			usleep(1000);
+		return false;
+	}
+	if (strncmp(end, ":pause", 6) == 0) {
+		raise(SIGSTOP);
 		return false;
 	}
 	if (strncmp(end, ":kill", 5) == 0)

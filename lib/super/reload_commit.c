@@ -309,7 +309,8 @@ int pyi_reload_commit(struct pyi_reload_job *job, struct pyi_err *err)
 
 	if (ret < 0)
 		return pyi_err_add(err, "sandbox '%s'", job->name);
-	ret = open_bpf(&job->sandbox, &bpf, err);
+	ret = PYI_FAULT(988, EIO) ? pyi_err_sys(err, errno, "cannot open the maps")
+				  : open_bpf(&job->sandbox, &bpf, err);
 	if (ret == 0)
 		ret = pyi_registry_lock(job->registry, LOCK_TIMEOUT_MS, &lock, err);
 	if (ret == 0)

@@ -211,6 +211,19 @@ pyi reload "${p}r" a.yml --token-file tok
 exits 0 "and back"
 ok "the network is the old policy's" wait_for 10 says "${p}r" "yes no yes no"
 is "$(value pids.max)" 65 "and so are the limits"
+if has helper:pyisolate-faults; then
+	has cgroup-v2 && memory=memory.max || memory=memory.limit_in_bytes
+	was=$(value "$memory")/$(value pids.max)/$(generation "${p}r")
+	like "$was" "^134217728/65/3\$" "before a reload that fails"
+	# At the third limit, at the new rules, at the swap.
+	for point in 470:22@3 982:5 983:5; do
+		run env PYISOLATE_FAULT=$point "$HELPERS/pyisolate-faults" reload "${p}r" b.yml --token-file tok
+		exits 125 "a reload that fails at $point"
+		is "$(value "$memory")/$(value pids.max)/$(generation "${p}r")" "$was" "leaves limits and generation as they were"
+	done
+else
+	skip "$why" "a reload that fails at its limits"
+fi
 state "${p}r"
 is "$(member r.json policy) $(member r.json generation)" "$before 3" "the digest is the first one's, the generation the third"
 one_generation() { "$HELPERS/bpfrows" "$(member r.json cgroup)" | grep -q "of 1 generations"; }
@@ -251,6 +264,23 @@ pyi reload "${p}d" cpu2.yml --token-file tok
 exits 0 "more CPU time"
 pyi wait "${p}d"
 exits 0 "lets it finish"
+# ---- two at a time: what the later one was checked against is gone
+if has helper:pyisolate-faults; then
+	pyi spawn "${p}l" -p free.yml --token-file tok -c "$LOOP"
+	PYISOLATE_FAULT=988:pause "$HELPERS/pyisolate-faults" reload "${p}l" cpu2.yml --token-file tok >late.out 2>&1 &
+	late=$!
+	ok "a reload is held up when all was checked" wait_for 20 grep -q '^State:.T' "/proc/$late/status"
+	pyi reload "${p}l" cpu1.yml --token-file tok
+	exits 0 "another one is quicker"
+	kill -CONT $late
+	wait $late
+	is "$?" 125 "the first one is refused"
+	contains "$(cat late.out)" "another reload of '${p}l' came in between: nothing was changed" "with the reason"
+	is "$(generation "${p}l")" 2 "and changes nothing"
+	pyi stop "${p}l"
+else
+	skip "$why" "two reloads at a time"
+fi
 limits="output: 2KiB" policy out.yml
 pyi spawn "${p}e" -p free.yml --token-file tok -c 'import time
 while True: print("x" * 100, flush=True); time.sleep(0.01)'

@@ -5,6 +5,8 @@
  */
 #include "cgroup_fixture.h"
 
+#include "base/io.h"
+
 static void names_are_parsed(void **state)
 {
 	struct pyi_proc owner = { .pid = 4711, .start_ticks = 123456789012345ULL }, got;
@@ -92,6 +94,38 @@ static void memory_limit_kills(void **state)
 	status = wait_for(pid);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 7);
+	pyi_cgroup_free(cgroup);
+	assert_int_equal(count_left(getpid()), 0);
+}
+
+/* What stands in the group's file, if the kernel has it; else what is wanted. */
+static void assert_value(int fd, const char *file, const char *want)
+{
+	char text[64];
+
+	if (faccessat(fd, file, F_OK, 0) == 0) {
+		assert_true(pyi_read_at(fd, file, text, sizeof(text)) > 0);
+		assert_string_equal(text, want);
+	}
+}
+
+static void memory_limit_leaves_no_swap(void **state)
+{
+	struct pyi_limits limits = { .memory_bytes = 32 << 20 };
+	struct pyi_cgroup *cgroup;
+	bool is_v2;
+	int fd;
+
+	need_groups();
+	if (!facts.cgroup_memory_dir[0])
+		skip();
+	cgroup = new_group(&limits);
+	fd = pyi_cgroup_memory_fd(cgroup, &is_v2);
+	assert_value(fd, is_v2 ? "memory.max" : "memory.limit_in_bytes", "33554432");
+	assert_value(fd, is_v2 ? "memory.swap.max" : "memory.memsw.limit_in_bytes",
+		     is_v2 ? "0" : "33554432");
+	/* Whoever loses a process to the lack of memory loses all. */
+	assert_value(fd, "memory.oom.group", "1");
 	pyi_cgroup_free(cgroup);
 	assert_int_equal(count_left(getpid()), 0);
 }
@@ -409,6 +443,7 @@ int main(void)
 		cmocka_unit_test(names_are_parsed),
 		BOTH(facts_are_found),
 		BOTH(memory_limit_kills),
+		BOTH(memory_limit_leaves_no_swap),
 		BOTH(pids_limit_refuses),
 		BOTH(cpu_limit_throttles),
 		BOTH(kill_ends_a_tree),

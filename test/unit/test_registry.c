@@ -24,6 +24,7 @@
 #include "super/registry.h"
 #include "super/registry_files.h"
 #include "super/state_dir.h"
+#include "super/token.h"
 
 static char top[] = "/tmp/pyitest.XXXXXX";
 
@@ -284,13 +285,39 @@ static void test_state_dir(void **state)
 	setenv("PYISOLATE_RUN_DIR", run, 1);
 }
 
+/* What is kept of a token says neither what it is nor that two sandboxes have the same. */
+static void test_token(void **state)
+{
+	static const char text[] = "a token that two of them have";
+	struct pyi_abi_sandbox a = { .flags = 0 }, b = { .flags = 0 };
+	struct pyi_token token = { .len = strlen(text) };
+	const struct pyi_token none = { .len = 0 };
+	struct pyi_err err = { 0 };
+	uint64_t wait_ms;
+
+	memcpy(token.text, text, sizeof(text));
+	assert_int_equal(pyi_token_set(&a, &token, &err), 0);
+	assert_int_equal(pyi_token_set(&b, &token, &err), 0);
+	assert_memory_not_equal(a.token_hash, b.token_hash, sizeof(a.token_hash));
+	assert_int_equal(pyi_token_check(&a, &token, 1, &wait_ms), 0);
+	assert_int_equal(pyi_token_check(&b, &token, 1, &wait_ms), 0);
+	/* Each byte of what is kept counts. */
+	for (size_t i = 0; i < sizeof(a.token_hash); i++) {
+		b = a;
+		b.token_hash[i] ^= 1;
+		assert_int_equal(pyi_token_check(&b, &token, 1, &wait_ms), -EACCES);
+	}
+	pyi_token_forget(&token);
+	assert_memory_equal(&token, &none, sizeof(token));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),	    cmocka_unit_test(test_claims),
 		cmocka_unit_test(test_dead_owners), cmocka_unit_test(test_race),
 		cmocka_unit_test(test_damaged),	    cmocka_unit_test(test_state_dir),
-		cmocka_unit_test(test_eviction),
+		cmocka_unit_test(test_eviction),    cmocka_unit_test(test_token),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
