@@ -41,6 +41,7 @@ struct contract_event {
 	__u16 port;
 	__u8 protos; /* 1 TCP, 2 UDP; 0: there is no address */
 	__u8 zero;
+	__u64 bytes; /* of PYI_EV_BYTES, one of which is the only event then; at most PYI_CONTRACT_VALUE_MAX */
 };
 
 /* Count, or take back: `step` is 1 or -1. */
@@ -99,13 +100,19 @@ static __always_inline void contract_match_paths(const struct pyi_abi_contract_c
 	}
 }
 
+static __always_inline __s64 *contract_bytes(struct pyi_abi_contract_state *state, __u32 events)
+{
+	return &state->values[PYI_EV_BYTES_WRITTEN + (events >> PYI_EV_BYTES_READ & 1)];
+}
+
 /* 0, or 1 + the contract that forbids it. Under the lock. */
 static __always_inline __u32 contract_decide(const struct pyi_abi_contract_code *code,
 					     struct pyi_abi_contract_state *state,
 					     const struct contract_event *e, __s64 elapsed_ms)
 {
 	volatile struct pyi_abi_contract_scratch *s = &state->scratch;
-	__u32 broken;
+	__s64 *bytes = contract_bytes(state, e->events), before = *bytes;
+	__u32 events = e->events & ~PYI_EV_BYTES, broken;
 
 	if (code->is_final && state->broken_by) {
 		state->broken++;
@@ -118,12 +125,15 @@ static __always_inline __u32 contract_decide(const struct pyi_abi_contract_code 
 		contract_match(code, state, e);
 	state->values[PYI_VALUE_ELAPSED] = elapsed_ms;
 	state->values[PYI_VALUE_PORT] = e->port;
-	contract_count(state, e->events, 1);
+	contract_count(state, events, 1);
+	/* Once it is too large nothing more is added; without a branch, for the verifier's sake. */
+	*bytes = before + ((__s64)e->bytes & (before - PYI_CONTRACT_VALUE_MAX) >> 63);
 	broken = (__u32)(pyi_contract_eval(code, state->values, e->events, s) + 1);
 	if (!broken)
 		return 0;
 	if (!(e->events & PYI_EV_DENIALS))
-		contract_count(state, e->events, -1);
+		contract_count(state, events, -1);
+	*bytes = before;
 	state->broken++;
 	if (!state->broken_by)
 		state->broken_by = broken;

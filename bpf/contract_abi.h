@@ -30,6 +30,8 @@ enum {
 	PYI_EV_FS_DENIED,
 	PYI_EV_EXEC,
 	PYI_EV_EXEC_DENIED,
+	PYI_EV_BYTES_WRITTEN, /* of regular files; these two count as much as the call is about */
+	PYI_EV_BYTES_READ,
 	PYI_EV_MAX = 16,
 };
 
@@ -39,8 +41,10 @@ enum {
 #define PYI_EV_FS_CALLS	 (0xfu << PYI_EV_OPEN)
 #define PYI_EV_FS_ALL	 (0x1fu << PYI_EV_OPEN)
 #define PYI_EV_EXEC_ALL	 (0x3u << PYI_EV_EXEC)
+/* What the programs of bytes.bpf.c count, which are there while a contract speaks of it. */
+#define PYI_EV_BYTES (PYI_EV_BIT(PYI_EV_BYTES_WRITTEN) | PYI_EV_BIT(PYI_EV_BYTES_READ))
 /* What the LSM programs count. */
-#define PYI_EV_LSM (PYI_EV_FS_ALL | PYI_EV_EXEC_ALL)
+#define PYI_EV_LSM (PYI_EV_FS_ALL | PYI_EV_EXEC_ALL | PYI_EV_BYTES)
 /* These have happened all the same when a contract forbids them. */
 #define PYI_EV_DENIALS \
 	(PYI_EV_BIT(PYI_EV_NET_DENIED) | PYI_EV_BIT(PYI_EV_FS_DENIED) | PYI_EV_BIT(PYI_EV_EXEC_DENIED))

@@ -13,8 +13,13 @@
 typedef unsigned short umode_t;
 typedef unsigned int fmode_t;
 
+struct file_system_type {
+	int fs_flags;
+};
+
 struct super_block {
 	unsigned int s_dev;
+	struct file_system_type *s_type;
 	unsigned long s_flags;
 	unsigned long s_magic;
 };
@@ -23,6 +28,7 @@ struct inode {
 	umode_t i_mode;
 	struct super_block *i_sb;
 	unsigned long i_ino;
+	long long i_size;
 };
 
 struct qstr {
@@ -91,6 +97,7 @@ struct linux_binprm {
 
 struct vm_area_struct {
 	unsigned long vm_flags;
+	struct file *vm_file;
 };
 
 struct kernfs_node {
@@ -116,11 +123,16 @@ struct pid {
 	struct upid numbers[];
 };
 
+struct nsproxy {
+	struct mnt_namespace *mnt_ns;
+};
+
 struct task_struct {
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	struct fs_struct *fs;
 	struct files_struct *files;
+	struct nsproxy *nsproxy;
 	struct css_set *cgroups;
 };
 

@@ -25,6 +25,7 @@ enum {
 	PYI_ASSIGN_ARMED = 1 << 3, /* the LSM programs judge it; until then its tree is being made */
 	PYI_ASSIGN_WX = 1 << 4,	   /* no memory that is written and executed */
 	PYI_ASSIGN_SELF = 1 << 5,  /* what it executes first is our own binary */
+	PYI_ASSIGN_BYTES = 1 << 6, /* bytes of files are counted: the programs of bytes.bpf.c are attached */
 	PYI_ASSIGN_CONTRACTS = 1 << 8, /* contract_code has its body, contract_state its cgroup */
 };
 
@@ -159,7 +160,9 @@ enum {
 	PYI_HOOK_CHMOD,
 	PYI_HOOK_CHOWN,
 	PYI_HOOK_EXEC,
-	PYI_HOOK_MAP, /* as code into memory */
+	PYI_HOOK_MAP, /* into memory: as code; or, with contracts about bytes, at all */
+	PYI_HOOK_READ,
+	PYI_HOOK_WRITE,
 };
 
 enum {

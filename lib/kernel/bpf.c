@@ -166,8 +166,16 @@ static int complete(struct pyi_bpf *bpf, struct pyi_abi_assignment *assignment,
 		ret = pyi_bpf_pins_lock(&lock, err);
 		if (ret == 0)
 			ret = pyi_bpf_body_put(&bpf->maps, plan->paths, &assignment->paths, err);
+		if (ret == 0 && plan->counts_bytes) {
+			assignment->flags |= PYI_ASSIGN_BYTES;
+			ret = pyi_bpf_bytes_attach(&bpf->maps, bpf->v2_fd, bpf->parent_cgroup, err);
+		}
 	}
-	return ret ? ret : write_assignment(bpf, assignment, err);
+	if (ret == 0)
+		ret = write_assignment(bpf, assignment, err);
+	if (ret < 0 && assignment->flags & PYI_ASSIGN_BYTES)
+		pyi_bpf_bytes_release(&bpf->maps, bpf->v2_fd);
+	return ret;
 }
 
 int pyi_bpf_assign(struct pyi_bpf *bpf, uint64_t cgroup_id, const struct pyi_plan *plan,
@@ -252,6 +260,16 @@ static void delete_stats(struct pyi_bpf *bpf, uint64_t cgroup_id)
 	bpf_map_delete_elem(bpf->maps.stats, &cgroup_id);
 }
 
+/* The last sandbox whose bytes were counted takes the programs along. */
+static void release_bytes(struct pyi_bpf *bpf)
+{
+	_cleanup_fd int lock = -1;
+	struct pyi_err err;
+
+	if (pyi_bpf_bytes_are_attached(&bpf->maps) && pyi_bpf_pins_lock(&lock, &err) == 0)
+		pyi_bpf_bytes_release(&bpf->maps, bpf->v2_fd);
+}
+
 void pyi_bpf_unassign(struct pyi_bpf *bpf, uint64_t cgroup_id)
 {
 	struct pyi_abi_assignment assignment;
@@ -274,6 +292,8 @@ void pyi_bpf_unassign(struct pyi_bpf *bpf, uint64_t cgroup_id)
 		if (may_have_all || assignment.flags & PYI_ASSIGN_CONTRACTS)
 			pyi_bpf_contract_delete(&bpf->maps, &cgroup_id, 1);
 		bpf_map_delete_elem(bpf->maps.assignments, &cgroup_id);
+		if (assignment.flags & PYI_ASSIGN_BYTES)
+			release_bytes(bpf);
 	}
 	delete_stats(bpf, cgroup_id);
 }
@@ -331,6 +351,7 @@ int pyi_bpf_sweep(struct pyi_bpf *bpf)
 	pyi_bpf_contract_delete(&bpf->maps, ids, n);
 	for (size_t i = 0; i < n; i++)
 		delete_stats(bpf, ids[i]);
+	release_bytes(bpf);
 	return (int)removed;
 }
 

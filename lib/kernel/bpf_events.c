@@ -39,7 +39,8 @@ const char *pyi_bpf_hook_name(unsigned int hook)
 		[PYI_HOOK_LINK] = "link",	  [PYI_HOOK_RENAME] = "rename",
 		[PYI_HOOK_TRUNCATE] = "truncate", [PYI_HOOK_CHMOD] = "chmod",
 		[PYI_HOOK_CHOWN] = "chown",	  [PYI_HOOK_EXEC] = "exec",
-		[PYI_HOOK_MAP] = "map",
+		[PYI_HOOK_MAP] = "map",		  [PYI_HOOK_READ] = "read",
+		[PYI_HOOK_WRITE] = "write",
 	};
 
 	return hook < PYI_ARRAY_SIZE(names) && names[hook] ? names[hook] : "?";

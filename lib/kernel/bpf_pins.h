@@ -167,6 +167,19 @@ const char *pyi_bpf_last_line(char *log);
 int pyi_bpf_lsm_load(const char *dir, int parent_fd, const struct pyi_bpf_maps *shared,
 		     struct pyi_err *err);
 
+/*
+ * The programs that count bytes of files, attached while a sandbox's contracts need them. All under pyi_bpf_pins_lock,
+ * which is kept until the assignment that relies on them is written. attach: unless they are. release: if no live
+ * sandbox relies on them. count: how many do. bpf_bytes.c.
+ */
+int pyi_bpf_bytes_attach(struct pyi_bpf_maps *maps, int parent_fd, uint64_t parent_cgroup,
+			 struct pyi_err *err);
+void pyi_bpf_bytes_release(const struct pyi_bpf_maps *maps, int v2_fd);
+unsigned int pyi_bpf_bytes_count(const struct pyi_bpf_maps *maps, int v2_fd);
+
+/* Are they, or some of them? Without the lock: for who only wants to know whether to take it. */
+bool pyi_bpf_bytes_are_attached(const struct pyi_bpf_maps *maps);
+
 struct pyi_dfa;
 
 /*

@@ -213,6 +213,17 @@ static void try_perf(const char *v2_dir, struct pyi_fact *fact)
 		set_fact(fact, 0, "");
 }
 
+/* Without the lock: only to be shown. */
+static void look_at_bytes(struct pyi_bpf *bpf, struct pyi_facts *facts)
+{
+	_cleanup_fd int v2_fd = open(facts->cgroup_v2_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct pyi_bpf_maps *maps = pyi_bpf_maps_of(bpf);
+
+	facts->bytes_are_counted = pyi_bpf_bytes_are_attached(maps);
+	if (facts->bytes_are_counted && v2_fd >= 0)
+		facts->n_bytes_sandboxes = pyi_bpf_bytes_count(maps, v2_fd);
+}
+
 void pyi_bpf_probe_all(struct pyi_facts *facts)
 {
 	struct pyi_bpf *bpf = NULL;
@@ -220,6 +231,8 @@ void pyi_bpf_probe_all(struct pyi_facts *facts)
 
 	if (!facts->bpf_cgroup.errnum && pyi_bpf_open(facts, &bpf, &err) < 0)
 		set_fact(&facts->bpf_cgroup, err.errnum, err.msg);
+	if (bpf)
+		look_at_bytes(bpf, facts);
 	pyi_bpf_free(bpf);
 	if (!facts->bpf_cgroup.errnum)
 		pyi_bpf_probe(facts); /* what came of the LSM programs */

@@ -20,12 +20,13 @@ static int check(struct pyi_build *b, size_t i, struct pyi_err *err)
 	if (b->plan->use_bpf_lsm)
 		return 0;
 	pyi_build_lsm_is_off(b);
-	return pyi_err_set(err, EOPNOTSUPP,
-			   "%s: contract '%.300s' cannot be enforced: %s counted by the %s layer (%s): %s",
-			   pyi_build_origin(&contract->from, origin), contract->text,
-			   contract->events & PYI_EV_FS_ALL ? "files are" : "programs are",
-			   pyi_layer_name(PYI_LAYER_BPF_LSM), lsm->why,
-			   pyi_layer_advice(PYI_LAYER_BPF_LSM, b->facts));
+	return pyi_err_set(
+		err, EOPNOTSUPP,
+		"%s: contract '%.300s' cannot be enforced: %s counted by the %s layer (%s): %s",
+		pyi_build_origin(&contract->from, origin), contract->text,
+		contract->events & (PYI_EV_FS_ALL | PYI_EV_BYTES) ? "files are" : "programs are",
+		pyi_layer_name(PYI_LAYER_BPF_LSM), lsm->why,
+		pyi_layer_advice(PYI_LAYER_BPF_LSM, b->facts));
 }
 
 int pyi_build_contracts(struct pyi_build *b, struct pyi_err *err)
@@ -37,6 +38,8 @@ int pyi_build_contracts(struct pyi_build *b, struct pyi_err *err)
 
 		if (r)
 			return r;
+		if (set->v[i].events & PYI_EV_BYTES)
+			b->plan->counts_bytes = true;
 	}
 	if (set && (b->plan->n_net || b->plan->use_bpf_lsm))
 		b->plan->contracts = set;

@@ -62,6 +62,8 @@ struct pyi_facts {
 	struct pyi_fact bpf_cgroup; /* cgroup programs load and attach (root) */
 	struct pyi_fact bpf_lsm;
 	struct pyi_fact bpf_perf;
+	unsigned int n_bytes_sandboxes; /* whose bytes of files are counted now; pyi_bpf_probe_all */
+	bool bytes_are_counted;		/* the programs for that are attached */
 
 	struct pyi_fact landlock;
 	int landlock_abi; /* 0: none */

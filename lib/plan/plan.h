@@ -183,6 +183,7 @@ struct pyi_plan {
 	bool may_udp;
 	bool may_listen;
 	const struct pyi_contract_set *contracts; /* the policy's, where they can be broken; else NULL */
+	bool counts_bytes; /* some contract speaks of bytes of files, and the LSM programs count */
 	bool exec; /* some rule allows exec, or the ceiling does (always for PYI_GUEST_COMMAND) */
 	bool mdwe;
 	struct pyi_rlimit_row *rlimits;

@@ -6,6 +6,7 @@
 #include "policy/contract.h"
 #include "policy/contract_tree.h"
 
+#define WRITTEN	  PYI_EV_BIT(PYI_EV_BYTES_WRITTEN)
 #define ADDRESSED (PYI_EV_BIT(PYI_EV_CONNECT) | PYI_EV_BIT(PYI_EV_SEND) | PYI_EV_BIT(PYI_EV_BIND))
 
 /* clang-format off */
@@ -22,10 +23,10 @@ const struct pyi_contract_field pyi_contract_fields[] = {
 	{ "fs.denied", PYI_EV_FS_DENIED, PYI_UNIT_COUNT, true, false, PYI_EV_FS_ALL, NULL },
 	{ "exec.count", PYI_EV_EXEC, PYI_UNIT_COUNT, true, false, PYI_EV_BIT(PYI_EV_EXEC), NULL },
 	{ "exec.denied", PYI_EV_EXEC_DENIED, PYI_UNIT_COUNT, true, false, PYI_EV_EXEC_ALL, NULL },
+	{ "fs.bytes_written", PYI_EV_BYTES_WRITTEN, PYI_UNIT_BYTES, false, false, WRITTEN, NULL },
+	{ "fs.bytes_read", PYI_EV_BYTES_READ, PYI_UNIT_BYTES, false, false, PYI_EV_BIT(PYI_EV_BYTES_READ), NULL },
 	{ "time.elapsed", PYI_VALUE_ELAPSED, PYI_UNIT_TIME, false, false, 0, NULL },
 	{ "event.port", PYI_VALUE_PORT, PYI_UNIT_COUNT, false, false, ADDRESSED, NULL },
-	{ "fs.bytes_written", 0, PYI_UNIT_BYTES, false, false, 0, "'limits: {tmp: ...}' bounds what /tmp holds" },
-	{ "fs.bytes_read", 0, PYI_UNIT_BYTES, false, false, 0, "'fs.opens' counts files that are opened" },
 	{ "proc.forks", 0, PYI_UNIT_COUNT, false, false, 0, "'limits: {pids: ...}' bounds processes and threads" },
 	{ "cpu.time", 0, PYI_UNIT_TIME, false, false, 0, "'limits: {cpu_time: ...}' bounds it" },
 };

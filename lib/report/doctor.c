@@ -249,10 +249,22 @@ static const char *file_reload(const struct pyi_facts *facts)
 	return "path by path, each in one step; what is held open as a directory stays as it was";
 }
 
+/* What contracts about bytes can rely on, and who does: that slows every read and write of the host. */
+static const char *byte_count(const struct pyi_facts *facts, char *buf, size_t size)
+{
+	if (facts->bpf_lsm.errnum || facts->bpf_cgroup.errnum)
+		return "not counted here: that needs bpf-lsm";
+	if (!facts->bytes_are_counted)
+		return "counted while a contract speaks of them; none does now";
+	snprintf(buf, size, "counted now, for %u sandbox%s", facts->n_bytes_sandboxes,
+		 facts->n_bytes_sandboxes == 1 ? "" : "es");
+	return buf;
+}
+
 void pyi_doctor_print(const struct pyi_facts *facts, const char *image, struct pyi_buf *out)
 {
 	const char *mode = default_mode(facts);
-	char grade = pyi_doctor_grade(facts);
+	char grade = pyi_doctor_grade(facts), bytes[64];
 
 	pyi_buf_printf(out, "Linux %s, asked as %s\n\n", facts->release,
 		       facts->is_root ? "root" : "an ordinary user");
@@ -278,12 +290,13 @@ void pyi_doctor_print(const struct pyi_facts *facts, const char *image, struct p
 	if (mode)
 		pyi_buf_printf(out, "mode by default: %s\n", mode);
 	pyi_buf_printf(out, "reload of files: %s\n", file_reload(facts));
+	pyi_buf_printf(out, "bytes of files: %s\n", byte_count(facts, bytes, sizeof(bytes)));
 	pyi_buf_printf(out, "image: %s\n", image);
 }
 
 void pyi_doctor_print_json(const struct pyi_facts *facts, const char *image, struct pyi_buf *out)
 {
-	char grade[2] = { pyi_doctor_grade(facts) };
+	char grade[2] = { pyi_doctor_grade(facts) }, bytes[64];
 	struct pyi_json json;
 
 	pyi_json_init(&json, out);
@@ -295,6 +308,7 @@ void pyi_doctor_print_json(const struct pyi_facts *facts, const char *image, str
 	pyi_json_string(&json, "default_mode", default_mode(facts));
 	pyi_json_i64(&json, "landlock_abi", facts->landlock_abi);
 	pyi_json_string(&json, "file_reload", file_reload(facts));
+	pyi_json_string(&json, "bytes_of_files", byte_count(facts, bytes, sizeof(bytes)));
 	pyi_json_string(&json, "image", image);
 	pyi_json_object(&json, "features");
 	for (int i = 0; i < N_FEATURES; i++) {

@@ -21,8 +21,8 @@ bool pyi_doctor_can_run(const struct pyi_facts *facts);
 void pyi_doctor_print(const struct pyi_facts *facts, const char *image, struct pyi_buf *out);
 
 /*
- * One JSON object and a newline: release, root, can_run, grade, default_mode, landlock_abi, image, features {NAME: {on,
- * detail, errno, purpose, loss, advice}}; errno, loss and advice are null for what is on.
+ * One JSON object and a newline: release, root, can_run, grade, default_mode, landlock_abi, bytes_of_files, image,
+ * features {NAME: {on, detail, errno, purpose, loss, advice}}; errno, loss and advice are null for what is on.
  */
 void pyi_doctor_print_json(const struct pyi_facts *facts, const char *image, struct pyi_buf *out);
 

@@ -38,6 +38,8 @@ void pyi_outcome_count_contracts(const struct pyi_outcome_input *input, struct p
 {
 	uint32_t counted = PYI_EV_NET_ALL | (input->plan->use_bpf_lsm ? PYI_EV_LSM : 0);
 
+	if (!input->plan->counts_bytes)
+		counted &= ~PYI_EV_BYTES;
 	if (!input->contracts)
 		return;
 	result->contracts_broken = input->contracts->broken;

@@ -3,7 +3,8 @@
 #
 # What the LSM programs cost, for bench.py, in the virtual machine: open and close of a granted file with policies of few
 # and of many rules, the same outside, one file over and over and 4096 in turn; and others' calls with the programs
-# attached and not. Each line "# bench NAME: NS ns" is the least of several rounds, taken in turn.
+# attached and not; a read and a write of one byte with a contract that counts bytes, inside and beside it, and without
+# one. Each line "# bench NAME: NS ns" is the least of several rounds, taken in turn.
 . "${0%/*}/../cli/lib.sh"
 need root bpf-lsm helper:loops
 
@@ -59,6 +60,26 @@ while [ $round -lt "$rounds" ]; do
 		least "open, $state" ./loops open "$T/d/f7" 20 1000
 		least "udp, $state" ./loops udp 9 20 1000
 		least "exec, $state" ./loops exec "$HELPERS/true" 5 40
+	done
+	round=$((round + 1))
+done
+
+# Bytes: inside a sandbox with such a contract and in one without; beside it, and when there is none.
+. "$TESTS/cli/named.sh"
+named counts
+mkdir w && chmod 0777 w && echo x >w/f && chmod 0666 w/f
+printf 'version: 1\nfs:\n  - write: %s\n' "$T/w" >uncounted.yml
+{ cat uncounted.yml && printf 'contracts: [fs.bytes_written <= 1TiB, fs.bytes_read <= 1TiB]\n'; } >counted.yml
+round=0
+while [ $round -lt "$rounds" ]; do
+	for state in counted uncounted; do
+		run "$PYISOLATE" spawn counts -p $state.yml -c "$LOOP"
+		[ "$code" = 0 ] || diag "$err"
+		for what in read write; do
+			least "others' $what, $state" ./loops $what "$T/w/f" 20 2000
+			least "$what inside, $state" in_box $state $what "$T/w/f" 20 2000
+		done
+		run "$PYISOLATE" stop -q counts
 	done
 	round=$((round + 1))
 done

@@ -132,6 +132,9 @@ def rows(got):
         base = vm.get("%s, 10 rules" % kind)
         for name in [n for n in vm if base and re.fullmatch(kind + ", (\\d+ rules|outside)", n)]:
             compare("VM: %s; 10 rules" % name, vm[name], base, "<= +10 %" if name.endswith(" 10000 rules") else "")
+    for name in [n[:-len(", counted")] for n in vm if n.endswith(", counted")]:
+        compare("VM: %s of a byte with a contract about bytes; without" % name, vm[name + ", counted"],
+                vm[name + ", uncounted"])
     for name in [n[:-len(", attached")] for n in vm if n.endswith(", attached")]:
         compare("VM: others' %s, programs attached; not" % name, vm[name + ", attached"], vm[name + ", not"], "<= 1 %")
     return out

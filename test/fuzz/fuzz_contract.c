@@ -4,6 +4,7 @@
  * contracts. What parser and checks accept prints as a contract that is accepted and prints the same; and the compiled
  * byte code, run by the programs' own evaluator, says of any values what the trees say, contract by contract.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -47,7 +48,8 @@ static unsigned int take(struct source *s, unsigned int n)
 	return byte % n;
 }
 
-static void write_term(struct source *s, struct pyi_buf *out)
+/* A sum is of counts, or of bytes. */
+static void write_term(struct source *s, bool is_bytes, struct pyi_buf *out)
 {
 	static const char *const names[] = { "net.connects",
 					     "net.sends",
@@ -58,29 +60,37 @@ static void write_term(struct source *s, struct pyi_buf *out)
 					     "event.port",
 					     "net.connects('10.0.0.0/8:443')",
 					     "net.sockets" };
+	static const char *const sizes[] = { "fs.bytes_written", "fs.bytes_read" };
 
 	if (take(s, 3) == 0)
 		pyi_buf_printf(out, "%u * ", take(s, 9));
 	if (take(s, 4) == 0)
 		pyi_buf_printf(out, "(%u - %u)*", take(s, 9), take(s, 9));
-	pyi_buf_puts(out, names[take(s, sizeof(names) / sizeof(names[0]))]);
+	pyi_buf_puts(out, is_bytes ? sizes[take(s, 2)]
+				   : names[take(s, sizeof(names) / sizeof(names[0]))]);
 }
 
-static void write_sum(struct source *s, struct pyi_buf *out)
+static void write_constant(struct source *s, bool is_bytes, struct pyi_buf *out)
 {
-	write_term(s, out);
+	pyi_buf_printf(out, "%u%s", take(s, 256), is_bytes ? "KiB" : "");
+}
+
+static void write_sum(struct source *s, bool is_bytes, struct pyi_buf *out)
+{
+	write_term(s, is_bytes, out);
 	for (unsigned int n = take(s, 3); n; n--) {
 		pyi_buf_puts(out, take(s, 2) ? " + " : " - ");
 		if (take(s, 3) == 0)
-			pyi_buf_printf(out, "%u", take(s, 256));
+			write_constant(s, is_bytes, out);
 		else
-			write_term(s, out);
+			write_term(s, is_bytes, out);
 	}
 }
 
 static void write_contract(struct source *s, unsigned int depth, struct pyi_buf *out)
 {
 	static const char *const relations[] = { "<", "<=", ">", ">=", "==", "!=" };
+	bool is_bytes;
 
 	switch (depth ? take(s, 6) : 0) {
 	case 1:
@@ -99,12 +109,13 @@ static void write_contract(struct source *s, unsigned int depth, struct pyi_buf 
 		pyi_buf_puts(out, ")");
 		break;
 	default:
-		write_sum(s, out);
+		is_bytes = take(s, 4) == 3;
+		write_sum(s, is_bytes, out);
 		pyi_buf_printf(out, " %s ", relations[take(s, 6)]);
 		if (take(s, 3))
-			pyi_buf_printf(out, "%u", take(s, 256));
+			write_constant(s, is_bytes, out);
 		else
-			write_sum(s, out);
+			write_sum(s, is_bytes, out);
 		break;
 	}
 }

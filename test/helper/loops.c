@@ -8,6 +8,8 @@
  *	connect PORT	connect to it on loopback, and close
  *	udp PORT	connect a UDP socket there, which sends nothing: what the kernel decides, and little else
  *	exec PATH	start the program, and wait for it
+ *	read PATH	read a byte of it, always the first
+ *	write PATH	write it, over and over
  *
  * A call that fails ends it with 1. bench.py runs it inside and outside of sandboxes.
  */
@@ -19,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "start.h"
 
@@ -79,12 +82,31 @@ static bool start(const char *path)
 	return start_and_wait(argv, NULL) == 0;
 }
 
+static int file_fd = -1;
+
+static bool read_byte(const char *path)
+{
+	char byte;
+
+	if (file_fd < 0)
+		file_fd = open(path, O_RDONLY | O_CLOEXEC);
+	return pread(file_fd, &byte, 1, 0) == 1;
+}
+
+static bool write_byte(const char *path)
+{
+	if (file_fd < 0)
+		file_fd = open(path, O_WRONLY | O_CLOEXEC);
+	return pwrite(file_fd, "x", 1, 0) == 1;
+}
+
 static const struct {
 	const char *name;
 	bool (*call)(const char *argument);
 } loops[] = {
-	{ "open", open_path },	{ "cold", open_next }, { "connect", connect_once },
-	{ "udp", connect_udp }, { "exec", start },
+	{ "open", open_path },	 { "cold", open_next }, { "connect", connect_once },
+	{ "udp", connect_udp },	 { "exec", start },	{ "read", read_byte },
+	{ "write", write_byte },
 };
 
 static int by_size(const void *a, const void *b)
@@ -105,7 +127,8 @@ int main(int argc, char **argv)
 		if (strcmp(argv[1], loops[i].name) == 0)
 			call = loops[i].call;
 	if (!call || rounds < 1 || rounds > ROUNDS_MAX || calls < 1) {
-		fprintf(stderr, "usage: loops open|cold|connect|udp|exec ARGUMENT [ROUNDS [CALLS]]\n");
+		fprintf(stderr,
+			"usage: loops open|cold|connect|udp|exec|read|write ARGUMENT [ROUNDS [CALLS]]\n");
 		return 2;
 	}
 	for (long round = 0; round < rounds; round++) {

@@ -213,13 +213,36 @@ static void test_text(void **state)
 	prints("fs.opens('/srv//a/./\"b\"') == 0", "fs.opens('/srv/a/\"b\"') == 0");
 }
 
+static bool with_bytes(const char *contract, int64_t written, int64_t read)
+{
+	const struct value v[] = { { PYI_EV_BYTES_WRITTEN, written }, { PYI_EV_BYTES_READ, read } };
+
+	return holds(contract, PYI_EV_BYTES, v, 2);
+}
+
+static void test_bytes(void **state)
+{
+	prints("fs.bytes_written<=10MiB", "fs.bytes_written <= 10MiB");
+	prints("fs.bytes_read == 0", "fs.bytes_read == 0");
+	assert_true(with_bytes("fs.bytes_written <= 10MiB", 10 << 20, 0));
+	assert_false(with_bytes("fs.bytes_written <= 10MiB", (10 << 20) + 1, 0));
+	assert_true(with_bytes("fs.bytes_written + fs.bytes_read <= 1KiB", 1000, 24));
+	assert_false(with_bytes("fs.bytes_written + fs.bytes_read <= 1KiB", 1000, 25));
+	assert_false(with_bytes("fs.bytes_written <= 2 * fs.bytes_read", 9, 4));
+	/* A map for writing is more than any number. */
+	assert_false(with_bytes("fs.bytes_written <= 1TiB", PYI_CONTRACT_VALUE_MAX, 0));
+	assert_true(with_bytes("fs.bytes_written <= 1KiB or fs.creates == 0", PYI_CONTRACT_VALUE_MAX, 0));
+}
+
 static void test_syntax_errors(void **state)
 {
 	refuses("net.conects <= 3", 1, "unknown counter 'net.conects', did you mean 'net.connects'?");
 	refuses("net.connects <= 3 and fs.open == 0", 23, "did you mean 'fs.opens'?, at 'fs.open == 0'");
 	refuses("zebra <= 3", 1, "unknown counter 'zebra': pyisolate-policy(5) lists them");
-	refuses("fs.bytes_written <= 10MiB", 1,
-		"nothing counts 'fs.bytes_written': 'limits: {tmp: ...}'");
+	refuses("proc.forks <= 3", 1, "nothing counts 'proc.forks': 'limits: {pids: ...}'");
+	refuses("fs.bytes_written <= 10", 21, "the unit is missing: '10KiB'?");
+	refuses("fs.bytes_written <= 10s", 18, "bytes and a time do not go together");
+	refuses("fs.bytes_read(\"/srv\") <= 1KiB", 14, "'fs.bytes_read' takes no pattern");
 	refuses("net.connects <= 3 &&", 19, "'&&' is not known here, did you mean 'and'?");
 	refuses("net.connects = 3", 14, "did you mean '=='?");
 	refuses("net.connects => 3", 14, "did you mean '>='?");
@@ -388,14 +411,14 @@ static void test_huge_values(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_comparisons),  cmocka_unit_test(test_arithmetic),
-		cmocka_unit_test(test_logic),	     cmocka_unit_test(test_events),
-		cmocka_unit_test(test_other_values), cmocka_unit_test(test_patterns),
-		cmocka_unit_test(test_text),	     cmocka_unit_test(test_syntax_errors),
-		cmocka_unit_test(test_type_errors),  cmocka_unit_test(test_sense),
-		cmocka_unit_test(test_columns),	     cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_schema),	     cmocka_unit_test(test_code),
-		cmocka_unit_test(test_huge_values),
+		cmocka_unit_test(test_comparisons),   cmocka_unit_test(test_arithmetic),
+		cmocka_unit_test(test_logic),	      cmocka_unit_test(test_events),
+		cmocka_unit_test(test_other_values),  cmocka_unit_test(test_patterns),
+		cmocka_unit_test(test_text),	      cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_syntax_errors), cmocka_unit_test(test_type_errors),
+		cmocka_unit_test(test_sense),	      cmocka_unit_test(test_columns),
+		cmocka_unit_test(test_limits),	      cmocka_unit_test(test_schema),
+		cmocka_unit_test(test_code),	      cmocka_unit_test(test_huge_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
