@@ -210,9 +210,9 @@ static int stage_ops(struct pyi_tree_places *places, const struct pyi_tree_unit 
 	return ret;
 }
 
-/* A part of what was granted: our own directory with the parts mounted in it. */
-static int stage_place(struct pyi_tree_places *places, const struct pyi_tree_unit *unit,
-		       int *ret_fd, struct pyi_err *err)
+/* The places of the parts of what was granted, in a directory of our own, and the way to them open. */
+static int make_places(struct pyi_tree_places *places, const struct pyi_tree_unit *unit,
+		       struct pyi_err *err)
 {
 	const char *last = NULL;
 	int ret = 0;
@@ -225,7 +225,7 @@ static int stage_place(struct pyi_tree_places *places, const struct pyi_tree_uni
 		last = op->path;
 		ret = pyi_tree_places_make(places, op->path, op->is_dir, err);
 	}
-	return ret ? ret : pyi_tree_places_clone(places, unit->path, ret_fd, err);
+	return ret;
 }
 
 /* The new mount of a unit, complete, where the guest cannot get. */
@@ -237,18 +237,22 @@ static int stage(struct pyi_tree_places *places, const struct pyi_tree_unit *uni
 	_cleanup_fd int target_fd = -1;
 	_cleanup_fd int fd = -1;
 	char name[DEFINITION_LEN];
-	int ret;
+	int ret = is_whole ? 0 : make_places(places, unit, err);
 
-	if (define(unit, unit->to, unit->n_to, fds, -1, name) && find_aside(places, unit, name, &fd)) {
+	/* After that: when it was taken away the way to its parts was closed. */
+	if (ret == 0 && define(unit, unit->to, unit->n_to, fds, -1, name) &&
+	    find_aside(places, unit, name, &fd)) {
 		*ret_fd = pyi_take_fd(&fd);
 		return 0;
 	}
-	if (is_whole)
+	if (ret == 0 && is_whole)
 		fd = pyi_take_fd(&fds[0]);
-	else
-		ret = stage_place(places, unit, &fd, err);
-	if (fd < 0)
-		return is_whole ? pyi_err_set(err, EINVAL, "there is nothing to mount") : -err->errnum;
+	else if (ret == 0)
+		ret = pyi_tree_places_clone(places, unit->path, &fd, err);
+	if (ret == 0 && fd < 0)
+		ret = pyi_err_set(err, EINVAL, "there is nothing to mount");
+	if (ret)
+		return ret;
 	ret = pyi_tree_places_open(places, is_dir ? PYI_TREE_STAGE_DIR : PYI_TREE_STAGE_FILE,
 				   &target_fd, err);
 	if (ret == 0)

@@ -204,6 +204,18 @@ ok "what is put aside comes back, and does not pile up" test "$aside" -le 4
 is "$("$PYISOLATE" logs "${p}h" | awk '$3 != "no" || $4 != "no" || $5 != "no" || $8 != "no"' | wc -l)" 0 "in no moment could they see what both policies deny"
 pyi stop "${p}h"
 
+# ---- a directory of our own that was put aside is open again when it comes back
+policy whole "read: $D/a"
+policy sub "read: $D/a/sub"
+pyi spawn "${p}w" -p a.yml --token-file tok probe.py "$D" a/f a/sub/f
+ok "one with all of a directory" wait_for 10 says "${p}w" "r r"
+changed "${p}w" sub "- r" "a part of it"
+changed "${p}w" whole "r r" "all of it"
+changed "${p}w" none "- -" "none of it, and its place is closed"
+changed "${p}w" whole "r r" "all of it anew"
+changed "${p}w" sub "- r" "and the part again"
+pyi stop "${p}w"
+
 # ---- what was put aside is looked at again: a cover goes along with the directory that the host renames
 pyi spawn "${p}r" -p a.yml --token-file tok probe.py "$D" a/f a/deny/f b/f
 ok "one to be put aside" wait_for 10 says "${p}r" "r - -"
