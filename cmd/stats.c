@@ -93,7 +93,7 @@ static int print_events(struct pyi_registry *registry, const char *name,
 			const struct choice *choice, struct pyi_err *err)
 {
 	_cleanup_buf struct pyi_buf rest = PYI_BUF_INIT;
-	struct pyi_logfile_sink sink = { choice->json ? put_as_it_is : put_lines, &rest };
+	struct pyi_logfile_sink sink = { choice->json ? put_as_it_is : put_lines, &rest, STDOUT_FILENO };
 	struct pyi_abi_sandbox sandbox;
 	struct pyi_state_dir dir;
 	_cleanup_fd int pidfd = -1;

@@ -109,8 +109,10 @@ void pyi_logfile_write(struct pyi_logfile *log, const void *data, size_t len)
 			return;
 		}
 	}
-	if (pyi_write_all(log->fd, from, len) < 0)
+	if (pyi_write_all(log->fd, from, len) < 0) {
 		log->dropped += len;
+		log->in_line = true; /* a part may have been written */
+	}
 }
 
 void pyi_logfile_end_line(struct pyi_logfile *log)

@@ -87,7 +87,10 @@ static int catch_up(struct view *view)
 static int follow(struct view *view, const char *dir, int end_fd)
 {
 	_cleanup_fd int watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	struct pollfd pollers[2] = { { end_fd, POLLIN, 0 }, { watch_fd, POLLIN, 0 } };
+	/* The last one for its errors only: a pipe without a reader has one. */
+	struct pollfd pollers[3] = { { end_fd, POLLIN, 0 },
+				     { watch_fd, POLLIN, 0 },
+				     { view->sink.out_fd, 0, 0 } };
 	char notices[4096];
 	bool has_ended = false;
 	int ret;
@@ -99,8 +102,10 @@ static int follow(struct view *view, const char *dir, int end_fd)
 		ret = catch_up(view);
 		if (ret < 0 || has_ended)
 			return ret;
-		if (poll(pollers, 2, LOOK_MS) < 0 && errno != EINTR)
+		if (poll(pollers, 3, LOOK_MS) < 0 && errno != EINTR)
 			return -errno;
+		if (pollers[2].revents & POLLERR)
+			return 0;
 		has_ended = pollers[0].revents != 0;
 		while (watch_fd >= 0 && read(watch_fd, notices, sizeof(notices)) > 0)
 			;
@@ -140,7 +145,7 @@ static int put_to_fd(void *arg, const char *data, size_t len)
 
 int pyi_logfile_show(const char *dir, const char *name, int out_fd, int end_fd, struct pyi_err *err)
 {
-	const struct pyi_logfile_sink sink = { put_to_fd, &out_fd };
+	const struct pyi_logfile_sink sink = { put_to_fd, &out_fd, out_fd };
 
 	return pyi_logfile_show_to(dir, name, ".log", &sink, end_fd, err);
 }

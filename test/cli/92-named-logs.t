@@ -49,6 +49,14 @@ kill -KILL "$(supervisor slow)"
 wait "$follower"
 is "$?" 0 "a follower ends when the supervisor is killed"
 
+pyi spawn quiet -c "$LOOP"
+run timeout 60 sh -c '"$PYISOLATE" logs -f quiet | head -n 1'
+exits 0 "a follower whose reader is gone ends, though there is nothing to write"
+is "$out" ready "having shown what there was"
+run timeout 60 sh -c '"$PYISOLATE" stats quiet --events -f | head -n 1'
+exits 0 "so does one of events"
+pyi stop quiet
+
 # ---- both streams, and our own lines
 pyi spawn both --timeout "$short" -v -c '
 import os, sys, time
@@ -64,6 +72,12 @@ contains "$out" "to stderr" "stderr"
 contains "$out" "no newline
 pyisolate: the wall time" "our own lines begin a line"
 is "$err" "" "logs prints nothing else"
+pyi spawn ours --timeout "$short" --log-size 8KiB -c '
+import time
+for i in range(300): print("x" * 50, flush=True)
+time.sleep(60)'
+pyi wait ours
+contains "$(tail -n 1 state/log/ours.log)" "pyisolate: the wall time" "they are in the newest file after a rotation"
 
 # ---- a log that cannot be written does not stop a guest
 if has root; then
@@ -76,6 +90,19 @@ raise SystemExit(6)'
 	exits 0 "a guest that fills the disk"
 	run env PYISOLATE_RUN_DIR="$T/small" timeout 60 "$PYISOLATE" wait full
 	exits 6 "runs to its end, and the entry has its place"
+	rm -f small/log/full.*
+	mkdir -m 0777 beat
+	head -c 100000 /dev/zero >small/fill
+	run env PYISOLATE_RUN_DIR="$T/small" "$PYISOLATE" spawn lossy --allow-write "$T/beat" -c '
+import sys, time
+for i in range(40): print("x" * 10000, flush=True)
+open(sys.argv[1] + "/done", "w")
+time.sleep(300)' "$T/beat"
+	ok "a guest goes on while the disk is full" wait_for 30 test -e beat/done
+	rm small/fill
+	run env PYISOLATE_RUN_DIR="$T/small" "$PYISOLATE" stop lossy
+	run env PYISOLATE_RUN_DIR="$T/small" "$PYISOLATE" logs lossy
+	like "$(tail -n 1 "$OUT")" '^pyisolate: [0-9]+ bytes of output did not fit into the log$' "what was lost is counted"
 	PYISOLATE_RUN_DIR=$T/state
 fi
 
@@ -89,14 +116,22 @@ exits 125 "a log that is not there"
 contains "$err" "is not kept any more" "is said"
 
 # ---- logs of ended sandboxes are kept up to a number
+pyi spawn older -c "$LOOP"
+wait_for 10 log_has older ready
+touch -d '3 hours ago' state/log/older.log
 i=0
 while [ $i -lt 1400 ]; do
 	: >"state/log/old$i.log"
 	i=$((i + 1))
 done
 touch -d '1 hour ago' state/log/old*.log
+touch -d '2 hours ago' state/log/old7.log
+touch state/log/old7.log.1 state/log/old7.events state/log/old7.events.1
 pyi spawn live -c "$LOOP"
 is "$(find state/log -name '*.log' | wc -l)" 1025 "of many old logs the newest 1024 stay"
 ok "the live one's among them" test -e state/log/live.log
+ok "and that of one that lives and has said nothing for long" test -e state/log/older.log
+pyi stop older
+is "$(find state/log -name 'old7.*')" "" "with the oldest one goes all that belongs to it"
 pyi stop live
 done_testing

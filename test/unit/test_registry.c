@@ -257,6 +257,13 @@ static void test_damaged(void **state)
 	assert_non_null(strstr(err.msg, "remove it"));
 	sandbox = mine();
 	assert_int_equal(pyi_registry_claim(registry, "damaged", &sandbox, &err), -EPROTO);
+	/* Of the right length, and something else. */
+	assert_int_equal(pyi_registry_claim(registry, "other", &sandbox, &err), 0);
+	snprintf(path, sizeof(path), "%s/sandboxes/other", dir.path);
+	fd = open(path, O_WRONLY);
+	assert_int_equal(write(fd, "x", 1), 1);
+	close(fd);
+	assert_int_equal(pyi_registry_get(registry, "other", &sandbox, &err), -EPROTO);
 	pyi_registry_free(registry);
 }
 
