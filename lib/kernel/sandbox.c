@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
@@ -217,6 +218,20 @@ static int write_maps(const struct pyi_plan *plan, pid_t pid, struct pyi_err *er
 	return ret;
 }
 
+/* Init waits, and is dumpable still. A sandbox without a way in has the files of its start until its end. */
+static void open_way(struct pyi_sandbox *sandbox)
+{
+	struct pyi_tree_way *way = &sandbox->way;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", sandbox->pid);
+	way->user_fd = PYI_FAULT(106, EACCES) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", sandbox->pid);
+	way->mnt_fd = way->user_fd < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	if (way->mnt_fd < 0)
+		pyi_tree_way_close(way);
+}
+
 static int let_go(struct starting *starting, struct pyi_sandbox *sandbox, struct pyi_err *err)
 {
 	const struct pyi_plan *plan = starting->start->plan;
@@ -226,6 +241,8 @@ static int let_go(struct starting *starting, struct pyi_sandbox *sandbox, struct
 		ret = write_maps(plan, sandbox->pid, err);
 	if (ret)
 		return ret;
+	if (plan->use_namespaces && plan->use_userns && starting->start->can_reload)
+		open_way(sandbox);
 	/* SIGPIPE is blocked here: an init that is gone shows in what is read next. */
 	if (PYI_FAULT(104, EPIPE) || (write(starting->go_fd, "", 1) != 1 && errno != EPIPE))
 		return pyi_err_sys(err, errno, "cannot let the sandbox go");
@@ -432,5 +449,6 @@ void pyi_sandbox_release(struct pyi_sandbox *sandbox)
 	pyi_close_fd(&sandbox->pidfd);
 	pyi_close_fd(&sandbox->status_fd);
 	pyi_close_fd(&sandbox->netns_fd);
+	pyi_tree_way_close(&sandbox->way);
 	*sandbox = PYI_SANDBOX_INIT;
 }

@@ -36,6 +36,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "kernel/tree_way.h"
+
 struct pyi_bpf;
 struct pyi_cgroup;
 struct pyi_err;
@@ -75,9 +77,11 @@ struct pyi_sandbox {
 	int status_fd; /* read end: struct pyi_status_msg records; end of file when init is gone */
 	pid_t group;   /* without namespaces: the guest's process group; else 0 */
 	int netns_fd;  /* keeps the network namespace that was lent to it; -1 without */
+	struct pyi_tree_way way; /* with can_reload, of an ordinary user's */
 };
-#define PYI_SANDBOX_INIT \
-	((struct pyi_sandbox){ .pid = -1, .pidfd = -1, .status_fd = -1, .netns_fd = -1 })
+#define PYI_SANDBOX_INIT       \
+	((struct pyi_sandbox){ \
+		.pid = -1, .pidfd = -1, .status_fd = -1, .netns_fd = -1, .way = { -1, -1 } })
 
 /*
  * Returns when the guest has been forked and its exec has succeeded (or failed: then nothing is left and *err says

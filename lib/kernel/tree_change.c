@@ -22,9 +22,11 @@
 #include "kernel/mount.h"
 #include "kernel/sys.h"
 #include "kernel/tree.h"
+#include "kernel/tree_mounts.h"
 #include "kernel/tree_swap.h"
 #include "kernel/tree_units.h"
 #include "kernel/tree_walk.h"
+#include "kernel/tree_way.h"
 #include "plan/plan.h"
 
 /* A pidfd of init, opened first: then the parent that /proc tells is that of this very process. */
@@ -75,18 +77,16 @@ static int prepare_op(const struct pyi_tree *tree, const struct pyi_op *op, int 
 }
 
 /* Everything that is of the host, before anything of the sandbox is touched. */
-static int prepare(const struct pyi_tree_change *change, struct pyi_tree_swap *swap,
+static int prepare(const struct pyi_tree_change *change, struct pyi_tree_swap *swap, int host_fd,
 		   const struct pyi_tree_units *units, struct pyi_err *err)
 {
-	struct pyi_tree tree = { .plan = change->to, .idmap_fd = -1, .root_fd = -1, .ruleset_fd = -1 };
+	struct pyi_tree tree = {
+		.plan = change->to, .host_fd = host_fd, .idmap_fd = -1, .root_fd = -1, .ruleset_fd = -1
+	};
 	_cleanup_fd int idmap_fd = -1;
-	_cleanup_fd int host_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	size_t n = 0;
 	int ret = 0;
 
-	if (host_fd < 0)
-		return pyi_err_sys(err, errno, "cannot open the root");
-	tree.host_fd = host_fd;
 	for (size_t i = 0; i < units->n; i++)
 		n += units->v[i].n_to;
 	swap->mount_fds = calloc(n + 1, sizeof(*swap->mount_fds));
@@ -112,16 +112,97 @@ static int prepare(const struct pyi_tree_change *change, struct pyi_tree_swap *s
 	return ret;
 }
 
-static int change_tree(const struct pyi_tree_change *change, const struct pyi_tree_units *units,
-		       const struct pyi_tree_mounts *mounts, int init_fd, struct pyi_err *err)
-{
-	struct pyi_tree_swap swap = {
-		.change = change, .units = units, .mounts = mounts, .init_fd = init_fd
-	};
-	int ret;
+/* What is known of the sandbox, and its descriptors. */
+struct look {
+	struct pyi_tree_roots roots;
+	struct pyi_tree_mounts mounts;
+	struct pyi_tree_units units;
+	int ns_fd; /* what leads into the mount namespace */
+};
+#define LOOK_INIT ((struct look){ .roots = { -1, -1 }, .ns_fd = -1 })
 
+static void release(struct look *look)
+{
+	pyi_tree_units_release(&look->units);
+	pyi_tree_mounts_release(&look->mounts);
+	pyi_close_fd(&look->roots.host_fd);
+	pyi_close_fd(&look->roots.sandbox_fd);
+	pyi_close_fd(&look->ns_fd);
+}
+
+static int find_units(const struct pyi_tree_change *change, struct look *look, int mountinfo_fd,
+		      struct pyi_err *err)
+{
+	int ret = pyi_tree_mounts_read(mountinfo_fd, &look->mounts, err);
+
+	return ret ? ret
+		   : pyi_tree_units_find(change->from, change->to, &look->roots, &look->mounts,
+					 &look->units, err);
+}
+
+/* Root's: from outside. */
+static int look_in(const struct pyi_tree_change *change, struct look *look, struct pyi_err *err)
+{
+	_cleanup_fd int mountinfo_fd = -1;
+	char path[64];
+	int ret = open_init(change, &look->ns_fd, err);
+
+	if (ret)
+		return ret;
+	look->roots.host_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (look->roots.host_fd < 0)
+		return pyi_err_sys(err, errno, "cannot open the root");
+	snprintf(path, sizeof(path), "/proc/%d/root", change->init_pid);
+	look->roots.sandbox_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (look->roots.sandbox_fd >= 0) {
+		snprintf(path, sizeof(path), "/proc/%d/mountinfo", change->init_pid);
+		mountinfo_fd = open(path, O_RDONLY | O_CLOEXEC);
+	}
+	return mountinfo_fd < 0 ? pyi_err_sys(err, errno, "cannot open '%s'", path)
+				: find_units(change, look, mountinfo_fd, err);
+}
+
+/*
+ * An ordinary user's, in the child: all rights in the sandbox's user namespace come with entering it. The host's mounts
+ * can be cloned where that namespace owns the copy of them, as at the start; what is mounted in the sandbox is seen
+ * from within. In the end we are at the host's copy.
+ */
+static int enter_and_look(const struct pyi_tree_change *change, struct look *look, struct pyi_err *err)
+{
+	_cleanup_fd int home_fd = -1, mountinfo_fd = -1;
+	_cleanup_fd int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (PYI_FAULT(271, EPERM) || pyi_sys_setns(change->way->user_fd, CLONE_NEWUSER) < 0)
+		return pyi_err_sys(err, errno, "cannot enter the sandbox's user namespace");
+	if (PYI_FAULT(272, ENOSPC) || pyi_sys_unshare(CLONE_NEWNS) < 0)
+		return pyi_err_sys(err, errno, "cannot copy the host's mounts");
+	look->roots.host_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	home_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (look->roots.host_fd < 0 || home_fd < 0)
+		return pyi_err_sys(err, errno, "cannot open the copy of the host's mounts");
+	if (pyi_sys_setns(change->way->mnt_fd, CLONE_NEWNS) < 0)
+		return pyi_err_sys(err, errno, "cannot enter the sandbox's mount namespace");
+	look->roots.sandbox_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	mountinfo_fd = openat(proc_fd, "self/mountinfo", O_RDONLY | O_CLOEXEC);
+	look->ns_fd = fcntl(change->way->mnt_fd, F_DUPFD_CLOEXEC, 0);
+	if (look->roots.sandbox_fd < 0 || mountinfo_fd < 0 || look->ns_fd < 0)
+		return pyi_err_sys(err, errno, "cannot look at the sandbox's mounts");
+	if (PYI_FAULT(273, EPERM) || pyi_sys_setns(home_fd, CLONE_NEWNS) < 0)
+		return pyi_err_sys(err, errno, "cannot go back to the host's mounts");
+	return find_units(change, look, mountinfo_fd, err);
+}
+
+/* In the child. */
+static int change_tree(const struct pyi_tree_change *change, struct look *look, struct pyi_err *err)
+{
+	struct pyi_tree_swap swap = { .change = change, .units = &look->units, .mounts = &look->mounts };
+	int ret = change->way ? enter_and_look(change, look, err) : 0;
+
+	if (ret || !look->units.n)
+		return ret;
 	raise_limit();
-	ret = prepare(change, &swap, units, err);
+	swap.ns_fd = look->ns_fd;
+	ret = prepare(change, &swap, look->roots.host_fd, &look->units, err);
 	if (ret || change->check_only)
 		return ret;
 	return pyi_tree_swap_run(&swap, err);
@@ -140,8 +221,7 @@ static int wait_for_child(pid_t pid, int fd, struct pyi_err *err)
 	return said.errnum ? pyi_err_set(err, said.errnum, "%s", said.msg) : 0;
 }
 
-static int fork_child(const struct pyi_tree_change *change, const struct pyi_tree_units *units,
-		      const struct pyi_tree_mounts *mounts, int init_fd, struct pyi_err *err)
+static int fork_child(const struct pyi_tree_change *change, struct look *look, struct pyi_err *err)
 {
 	struct pyi_err failed = { 0 };
 	sigset_t all, old;
@@ -156,7 +236,7 @@ static int fork_child(const struct pyi_tree_change *change, const struct pyi_tre
 	if (pid == 0) {
 		close(ends[0]);
 		/* SIGPIPE is blocked: whoever asked may be gone, and the work is done all the same. */
-		if (change_tree(change, units, mounts, init_fd, &failed) == 0)
+		if (change_tree(change, look, &failed) == 0)
 			failed = (struct pyi_err){ .errnum = 0 };
 		(void)pyi_write_all(ends[1], &failed, sizeof(failed));
 		_exit(0);
@@ -170,22 +250,17 @@ static int fork_child(const struct pyi_tree_change *change, const struct pyi_tre
 	return ret;
 }
 
-int pyi_tree_change(const struct pyi_tree_change *change, size_t *ret_n, struct pyi_err *err)
+int pyi_tree_change(const struct pyi_tree_change *change, struct pyi_err *err)
 {
-	struct pyi_tree_mounts mounts = { 0 };
-	struct pyi_tree_units units = { 0 };
-	_cleanup_fd int init_fd = -1;
-	int ret = open_init(change, &init_fd, err);
+	struct look look = LOOK_INIT;
+	int ret = 0;
 
-	if (ret == 0)
-		ret = pyi_tree_mounts_read(change->init_pid, &mounts, err);
-	if (ret == 0)
-		ret = pyi_tree_units_find(change->from, change->to, change->init_pid, &mounts,
-					  &units, err);
-	*ret_n = ret == 0 ? units.n : 0;
-	if (ret == 0 && units.n)
-		ret = fork_child(change, &units, &mounts, init_fd, err);
-	pyi_tree_units_release(&units);
-	pyi_tree_mounts_release(&mounts);
+	if (!change->way)
+		ret = look_in(change, &look, err);
+	else if (change->way->user_fd < 0)
+		ret = pyi_err_set(err, ESRCH, "the sandbox has ended");
+	if (ret == 0 && (change->way || look.units.n))
+		ret = fork_child(change, &look, err);
+	release(&look);
 	return ret;
 }

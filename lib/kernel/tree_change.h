@@ -15,6 +15,9 @@
  * So at each instant every path is what it was or what it is to be. Where a narrower part remains of what was granted,
  * the new mount is the empty directory of our own tmpfs with the part mounted in it.
  *
+ * An ordinary user's child first enters the sandbox's user namespace (tree_way.h says how it can), which makes it root
+ * of it, and takes a copy of the host's mounts that belongs to that namespace: from there it goes on as above.
+ *
  * What was opened stays open, and a directory that is held open, or is the working directory, goes on giving what it
  * gave. Therefore a mount that has others on it, such as those that cover what is denied, is not taken apart: those
  * who hold it would see through. It is put aside, in a directory nobody can enter, and comes back when the same is
@@ -29,10 +32,12 @@
 
 struct pyi_err;
 struct pyi_plan;
+struct pyi_tree_way;
 
 struct pyi_tree_change {
-	pid_t init_pid;	      /* the sandbox's first process */
-	pid_t supervisor_pid; /* its parent: a process that has another one is not it */
+	pid_t init_pid;			/* the sandbox's first process */
+	pid_t supervisor_pid;		/* its parent: a process that has another one is not it */
+	const struct pyi_tree_way *way; /* into an ordinary user's; NULL: root, who needs none */
 	/* What the tree was made by: what it has in common with `to`, and what is in place, stays. */
 	const struct pyi_plan *from;
 	const struct pyi_plan *to;
@@ -46,9 +51,9 @@ struct pyi_tree_change {
 };
 
 /*
- * Root; Linux 6.5 (MOVE_MOUNT_BENEATH). 0, or -errno with a message: then units may have been changed, and the same
- * with `from` and `to` exchanged takes them back. -ESRCH when the sandbox has ended. *ret_n: how many units differ.
+ * Root, or with a way in; Linux 6.5 (MOVE_MOUNT_BENEATH). 0, or -errno with a message: then units may have been changed, and the same
+ * with `from` and `to` exchanged takes them back. -ESRCH when the sandbox has ended.
  */
-int pyi_tree_change(const struct pyi_tree_change *change, size_t *ret_n, struct pyi_err *err);
+int pyi_tree_change(const struct pyi_tree_change *change, struct pyi_err *err);
 
 #endif

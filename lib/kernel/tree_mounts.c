@@ -119,23 +119,19 @@ static int count_children(struct pyi_tree_mounts *mounts)
 	return 0;
 }
 
-int pyi_tree_mounts_read(pid_t pid, struct pyi_tree_mounts *ret_mounts, struct pyi_err *err)
+int pyi_tree_mounts_read(int fd, struct pyi_tree_mounts *ret_mounts, struct pyi_err *err)
 {
 	_cleanup_buf struct pyi_buf text = PYI_BUF_INIT;
 	struct pyi_tree_mounts mounts = { 0 };
-	char path[64];
-	int ret;
+	int ret = pyi_read_all(fd, TEXT_MAX, &text);
 
-	snprintf(path, sizeof(path), "/proc/%d/mountinfo", pid);
-	ret = pyi_read_file(path, TEXT_MAX, &text, err);
-	if (ret < 0)
-		return ret;
-	ret = text.len ? parse(text.data, &mounts) : -ESRCH;
+	if (ret == 0)
+		ret = text.len ? parse(text.data, &mounts) : -ESRCH;
 	if (ret == 0)
 		ret = count_children(&mounts);
 	if (ret < 0) {
 		pyi_tree_mounts_release(&mounts);
-		return pyi_err_sys(err, -ret, "cannot read '%s'", path);
+		return pyi_err_sys(err, -ret, "cannot read what is mounted in the sandbox");
 	}
 	qsort(mounts.v, mounts.n, sizeof(*mounts.v), compare);
 	*ret_mounts = mounts;

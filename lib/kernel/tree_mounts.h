@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What is mounted in a sandbox that runs, from outside: its /proc/PID/mountinfo. */
+/* What is mounted in a sandbox that runs: the mountinfo of a process that is in it. */
 #ifndef PYI_KERNEL_TREE_MOUNTS_H
 #define PYI_KERNEL_TREE_MOUNTS_H
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
 
 struct pyi_err;
 
@@ -22,8 +21,8 @@ struct pyi_tree_mounts {
 	size_t n;
 };
 
-/* *ret_mounts is the caller's to release. -ESRCH or -ENOENT when the process is gone. */
-int pyi_tree_mounts_read(pid_t pid, struct pyi_tree_mounts *ret_mounts, struct pyi_err *err);
+/* fd is of a proc_pid_mountinfo(5); *ret_mounts is the caller's to release. -ESRCH when the process is gone. */
+int pyi_tree_mounts_read(int fd, struct pyi_tree_mounts *ret_mounts, struct pyi_err *err);
 void pyi_tree_mounts_release(struct pyi_tree_mounts *mounts);
 
 /* The topmost mount at this very path, NULL when there is none. */

@@ -418,7 +418,7 @@ int pyi_tree_swap_run(struct pyi_tree_swap *swap, struct pyi_err *err)
 	places.kept = change->kept;
 	places.n_kept = change->n_kept;
 	places.keeps_paths = change->keeps_paths;
-	if (PYI_FAULT(263, EPERM) || pyi_sys_setns(swap->init_fd, CLONE_NEWNS) < 0)
+	if (PYI_FAULT(263, EPERM) || pyi_sys_setns(swap->ns_fd, CLONE_NEWNS) < 0)
 		return pyi_err_sys(err, errno, "cannot enter the sandbox's mount namespace");
 	umask(0);
 	ret = pyi_tree_places_begin(&places, err);

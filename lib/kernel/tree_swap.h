@@ -14,7 +14,7 @@ struct pyi_tree_swap {
 	const struct pyi_tree_change *change;
 	const struct pyi_tree_units *units;
 	const struct pyi_tree_mounts *mounts;
-	int init_fd; /* pidfd of the sandbox's first process */
+	int ns_fd; /* the namespace, or a pidfd of the sandbox's first process */
 	int *mount_fds; /* of each unit's operations in their order, detached; -1 for what covers; owned */
 	size_t n_mount_fds;
 };

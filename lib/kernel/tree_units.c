@@ -86,17 +86,18 @@ static bool is_same_op(const struct pyi_op *a, const struct pyi_op *b)
 }
 
 /* Is the host's file at the path the one that is mounted there? */
-static bool is_same_file(pid_t pid, const char *path)
+static bool is_same_file(const struct pyi_tree_roots *roots, const char *path)
 {
-	char inside[PATH_MAX + 32];
+	const char *rel = path[1] ? path + 1 : ".";
 	struct stat here, there;
 
-	snprintf(inside, sizeof(inside), "/proc/%d/root%s", pid, path);
-	return lstat(path, &here) == 0 && lstat(inside, &there) == 0 &&
+	return fstatat(roots->host_fd, rel, &here, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       fstatat(roots->sandbox_fd, rel, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       here.st_dev == there.st_dev && here.st_ino == there.st_ino;
 }
 
-static bool is_in_place(const struct pyi_tree_unit *unit, pid_t pid, const struct pyi_tree_mounts *mounts)
+static bool is_in_place(const struct pyi_tree_unit *unit, const struct pyi_tree_roots *roots,
+			const struct pyi_tree_mounts *mounts)
 {
 	if (unit->n_from != unit->n_to)
 		return false;
@@ -105,7 +106,7 @@ static bool is_in_place(const struct pyi_tree_unit *unit, pid_t pid, const struc
 
 		if (!is_same_op(op, &unit->from[i]) || !pyi_tree_mounts_find(mounts, op->path))
 			return false;
-		if (op->kind == PYI_OP_BIND && !is_same_file(pid, op->path))
+		if (op->kind == PYI_OP_BIND && !is_same_file(roots, op->path))
 			return false;
 	}
 	return unit->n_to > 0;
@@ -119,9 +120,9 @@ static bool is_of_rules(const struct pyi_tree_mount *mount, const struct pyi_pla
 	       !pyi_path_is_within(mount->path, PYI_TREE_WORK_DIR);
 }
 
-static int find(const struct pyi_plan *from, const struct pyi_plan *to, pid_t pid,
-		const struct pyi_tree_mounts *mounts, const char **paths, size_t n,
-		struct pyi_tree_units *units, struct pyi_err *err)
+static int find(const struct pyi_plan *from, const struct pyi_plan *to,
+		const struct pyi_tree_roots *roots, const struct pyi_tree_mounts *mounts,
+		const char **paths, size_t n, struct pyi_tree_units *units, struct pyi_err *err)
 {
 	const char *last = NULL;
 
@@ -135,7 +136,7 @@ static int find(const struct pyi_plan *from, const struct pyi_plan *to, pid_t pi
 		unit.is_mounted = pyi_tree_mounts_find(mounts, last) != NULL;
 		unit.from = find_ops(from, last, &unit.n_from);
 		unit.to = find_ops(to, last, &unit.n_to);
-		if (is_in_place(&unit, pid, mounts))
+		if (is_in_place(&unit, roots, mounts))
 			continue;
 		own = find_own(to, last);
 		if (own)
@@ -148,9 +149,9 @@ static int find(const struct pyi_plan *from, const struct pyi_plan *to, pid_t pi
 	return 0;
 }
 
-int pyi_tree_units_find(const struct pyi_plan *from, const struct pyi_plan *to, pid_t pid,
-			const struct pyi_tree_mounts *mounts, struct pyi_tree_units *ret_units,
-			struct pyi_err *err)
+int pyi_tree_units_find(const struct pyi_plan *from, const struct pyi_plan *to,
+			const struct pyi_tree_roots *roots, const struct pyi_tree_mounts *mounts,
+			struct pyi_tree_units *ret_units, struct pyi_err *err)
 {
 	_cleanup_free const char **paths = calloc(to->n_ops + mounts->n + 1, sizeof(*paths));
 	struct pyi_tree_units units = { calloc(to->n_ops + mounts->n + 1, sizeof(*units.v)), 0 };
@@ -172,7 +173,7 @@ int pyi_tree_units_find(const struct pyi_plan *from, const struct pyi_plan *to, 
 	if (ret == 0)
 		ret = check_own(to, from, err);
 	if (ret == 0)
-		ret = find(from, to, pid, mounts, paths, n, &units, err);
+		ret = find(from, to, roots, mounts, paths, n, &units, err);
 	if (ret < 0)
 		pyi_tree_units_release(&units);
 	else

@@ -8,7 +8,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
 
 #include "kernel/tree_mounts.h"
 
@@ -25,6 +24,12 @@ struct pyi_tree_unit {
 	bool is_mounted; /* something is mounted at the path itself */
 };
 
+/* Directories (O_PATH): the host's root and that of the sandbox. */
+struct pyi_tree_roots {
+	int host_fd;
+	int sandbox_fd;
+};
+
 struct pyi_tree_units {
 	struct pyi_tree_unit *v; /* those that change, in tree order */
 	size_t n;
@@ -34,9 +39,9 @@ struct pyi_tree_units {
  * -EPERM, with a message, for what cannot change: the sandbox's own /tmp, /proc and devices, and what is mounted in
  * them. *ret_units is the caller's to release, and lives no longer than plans and mounts.
  */
-int pyi_tree_units_find(const struct pyi_plan *from, const struct pyi_plan *to, pid_t pid,
-			const struct pyi_tree_mounts *mounts, struct pyi_tree_units *ret_units,
-			struct pyi_err *err);
+int pyi_tree_units_find(const struct pyi_plan *from, const struct pyi_plan *to,
+			const struct pyi_tree_roots *roots, const struct pyi_tree_mounts *mounts,
+			struct pyi_tree_units *ret_units, struct pyi_err *err);
 void pyi_tree_units_release(struct pyi_tree_units *units);
 
 /* Is it one of the operations that bring in what rules say (and not what every sandbox has of its own)? */

@@ -67,7 +67,7 @@ int pyi_named_find(struct pyi_registry *registry, const char *name,
 
 	/* A reload that was cut off before it told anybody; one that is under way goes on. */
 	if (ret == 0 && ret_sandbox->reload.generation)
-		(void)pyi_reload_settle(registry, name, 0, ret_sandbox, &unused);
+		(void)pyi_reload_settle(registry, name, NULL, 0, ret_sandbox, &unused);
 	if (ret < 0 || pyi_sandbox_has_ended(ret_sandbox) || pyi_sandbox_is_live(ret_sandbox))
 		return ret;
 	if (pyi_registry_mark_lost(registry, name, ret_sandbox)) {

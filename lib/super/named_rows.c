@@ -152,7 +152,8 @@ static int list_all(struct pyi_registry *registry, struct pyi_abi_name **ret_nam
 		struct pyi_err unused = { 0 };
 
 		if (sandbox->reload.generation)
-			(void)pyi_reload_settle(registry, (*ret_names)[i].text, 0, sandbox, &unused);
+			(void)pyi_reload_settle(registry, (*ret_names)[i].text, NULL, 0, sandbox,
+						&unused);
 		if (!pyi_sandbox_has_ended(sandbox) && !pyi_sandbox_is_live(sandbox) &&
 		    pyi_registry_mark_lost(registry, (*ret_names)[i].text, sandbox)) {
 			pyi_policy_store_remove((*ret_names)[i].text);

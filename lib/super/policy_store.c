@@ -149,7 +149,8 @@ static void remove_but(const char *name, const char *keep)
 
 		if (strncmp(entry->d_name, name, len) != 0 || entry->d_name[len] != '.')
 			continue;
-		if (keep && (strcmp(kind, keep) == 0 || strcmp(kind, "start") == 0))
+		if (keep && (strcmp(kind, keep) == 0 || strcmp(kind, "start") == 0 ||
+			     strcmp(kind, "door") == 0))
 			continue;
 		unlinkat(dirfd(dir), entry->d_name, 0);
 	}

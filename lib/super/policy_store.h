@@ -3,7 +3,7 @@
  * The policies of named sandboxes, as text: what each was started with, and what is in force. Files in the state
  * directory (super/state_dir.h), "policy/NAME.start" and "policy/NAME.DIGEST"; who reads one compares its digest with
  * that of the registry's entry. A reload writes its own before it swaps and removes the old one afterwards, so that
- * there is always one for what is in force.
+ * there is always one for what is in force. Beside them is "policy/NAME.door" (door.h).
  */
 #ifndef PYI_SUPER_POLICY_STORE_H
 #define PYI_SUPER_POLICY_STORE_H

@@ -8,9 +8,11 @@
 
 #include "base/err.h"
 #include "base/util.h"
+#include "kernel/tree_way.h"
 #include "plan/plan.h"
 #include "policy/policy.h"
 #include "pyi_abi.h"
+#include "super/door.h"
 #include "super/event_log.h"
 #include "super/named.h"
 #include "super/policy_store.h"
@@ -116,6 +118,7 @@ static int review(struct pyi_registry *registry, const char *name,
 		.old = old,
 		.files = &files,
 	};
+	struct pyi_tree_way way = PYI_TREE_WAY_NONE;
 	struct pyi_policy *start = NULL;
 	struct pyi_plan *plan = NULL;
 	int ret = pyi_policy_store_get(name, NULL, &start, err);
@@ -128,12 +131,17 @@ static int review(struct pyi_registry *registry, const char *name,
 	if (ret == 0)
 		ret = pyi_reload_files_plan(sandbox, request->policy, request->names,
 					    files.is_needed ? &files.grants : NULL, &plan, err);
+	if (ret == 0 && files.is_needed && sandbox->flags & PYI_SANDBOX_USERNS) {
+		ret = pyi_door_ask(name, request->token, &way, err);
+		files.way = &way;
+	}
 	job.plan = plan;
 	if (ret == 0)
 		ret = review_plan(&job, request, err);
 	pyi_plan_free(plan);
 	pyi_reload_files_release(&files, ret == 0 && !request->dry_run);
 	pyi_policy_free(start);
+	pyi_tree_way_close(&way);
 	return ret;
 }
 
@@ -141,13 +149,14 @@ static int review(struct pyi_registry *registry, const char *name,
 static int find_policy(struct pyi_registry *registry, const char *name, struct pyi_abi_sandbox *sandbox,
 		       struct pyi_policy **ret_policy, struct pyi_err *err)
 {
-	int ret = pyi_reload_settle(registry, name, SETTLE_TIMEOUT_MS, sandbox, err);
+	int ret = pyi_reload_settle(registry, name, NULL, SETTLE_TIMEOUT_MS, sandbox, err);
 
 	for (int i = 0; ret == 0 && i < TRIES_MAX; i++) {
 		struct pyi_abi_sandbox now;
 
 		ret = pyi_policy_store_get(name, sandbox->policy_digest, ret_policy, err);
-		if (ret == 0 || pyi_reload_settle(registry, name, SETTLE_TIMEOUT_MS, &now, err) < 0 ||
+		if (ret == 0 ||
+		    pyi_reload_settle(registry, name, NULL, SETTLE_TIMEOUT_MS, &now, err) < 0 ||
 		    now.generation == sandbox->generation)
 			break;
 		*sandbox = now;

@@ -14,7 +14,7 @@
  *	settle	the entry becomes what was noted
  *
  * The lock goes with its holder. Whoever gets it and finds a note that is not settled (the supervisor looks within
- * milliseconds) asks the assignment which generation is in force: the new one, then the entry becomes what was noted;
+ * milliseconds, and of an ordinary user's sandbox it alone does it) asks the assignment which generation is in force: the new one, then the entry becomes what was noted;
  * else limits and rows are taken back. Without BPF there is no swap, and settling is what counts.
  *
  * Bodies that are not in force any more are removed by the supervisor, after a grace period.
@@ -34,6 +34,7 @@ struct pyi_names;
 struct pyi_policy;
 struct pyi_registry;
 struct pyi_token;
+struct pyi_tree_way;
 
 /*
  * How a supervisor is told of a reload: SIGTERM queued with this in the upper half of its value (compare
@@ -67,10 +68,11 @@ int pyi_reload(struct pyi_registry *registry, const char *name, const struct pyi
 
 /*
  * Settle a reload that was cut off, if there is one and nobody is at work on it: waits timeout_ms for the lock
- * (-ETIMEDOUT). *ret_sandbox (may be NULL) is the entry afterwards.
+ * (-ETIMEDOUT). Where it takes a way into the sandbox's files that we have not (NULL), its supervisor is told to, and
+ * waited for. *ret_sandbox (may be NULL) is the entry afterwards.
  */
-int pyi_reload_settle(struct pyi_registry *registry, const char *name, int timeout_ms,
-		      struct pyi_abi_sandbox *ret_sandbox, struct pyi_err *err);
+int pyi_reload_settle(struct pyi_registry *registry, const char *name, const struct pyi_tree_way *way,
+		      int timeout_ms, struct pyi_abi_sandbox *ret_sandbox, struct pyi_err *err);
 
 /* An entry's limits, and the other way round. */
 struct pyi_abi_limits;

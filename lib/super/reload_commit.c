@@ -3,9 +3,11 @@
 #include "super/reload_commit.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "base/fault.h"
@@ -23,7 +25,7 @@
 #include "super/reload.h"
 #include "super/reload_files.h"
 
-enum { LOCK_TIMEOUT_MS = 10000 };
+enum { LOCK_TIMEOUT_MS = 10000, SETTLE_LOOK_MS = 2 };
 
 void pyi_limits_from_abi(const struct pyi_abi_limits *from, struct pyi_limits *to)
 {
@@ -97,7 +99,8 @@ static void forget_note(struct pyi_abi_sandbox *sandbox)
 
 /* Make the files what the second policy says, whatever they are by now. A sandbox that has ended has none. */
 static int settle_files(const char *name, const struct pyi_abi_sandbox *sandbox,
-			const uint8_t from_digest[32], const uint8_t to_digest[32], struct pyi_err *err)
+			const struct pyi_tree_way *way, const uint8_t from_digest[32],
+			const uint8_t to_digest[32], struct pyi_err *err)
 {
 	struct pyi_policy *from = NULL, *to = NULL;
 	struct pyi_err unused = { 0 };
@@ -105,15 +108,15 @@ static int settle_files(const char *name, const struct pyi_abi_sandbox *sandbox,
 
 	/* A policy whose text was not written yet has changed nothing. */
 	if (ret == 0 && pyi_policy_store_get(name, from_digest, &from, &unused) == 0)
-		ret = pyi_reload_files_settle(sandbox, name, from, to, err);
+		ret = pyi_reload_files_settle(sandbox, name, way, from, to, err);
 	pyi_policy_free(from);
 	pyi_policy_free(to);
 	return ret == -ESRCH ? 0 : ret;
 }
 
 /* Under the lock: the one who noted it is dead. */
-static int settle(struct pyi_registry *registry, const char *name, struct pyi_abi_sandbox *sandbox,
-		  struct pyi_err *err)
+static int settle(struct pyi_registry *registry, const char *name, const struct pyi_tree_way *way,
+		  struct pyi_abi_sandbox *sandbox, struct pyi_err *err)
 {
 	const struct pyi_abi_sandbox sandbox_was = *sandbox;
 	const struct pyi_abi_reload *note = &sandbox->reload;
@@ -128,14 +131,14 @@ static int settle(struct pyi_registry *registry, const char *name, struct pyi_ab
 	if (bpf && pyi_bpf_generation(bpf, sandbox->cgroup, &generation) == 0 &&
 	    generation == note->generation) {
 		take_note(sandbox);
-		files = settle_files(name, sandbox, sandbox_was.policy_digest,
+		files = settle_files(name, sandbox, way, sandbox_was.policy_digest,
 				     sandbox->policy_digest, &failed);
 	} else {
 		if (bpf)
 			pyi_bpf_unstage(bpf, sandbox->cgroup, note->generation);
 		if (!pyi_sandbox_has_ended(sandbox)) {
 			(void)change_limits(sandbox, &note->limits, &sandbox->limits, &unused);
-			files = settle_files(name, sandbox, note->policy_digest,
+			files = settle_files(name, sandbox, way, note->policy_digest,
 					     sandbox->policy_digest, &failed);
 		}
 	}
@@ -148,23 +151,61 @@ static int settle(struct pyi_registry *registry, const char *name, struct pyi_ab
 	return pyi_registry_put(registry, name, sandbox, err);
 }
 
-int pyi_reload_settle(struct pyi_registry *registry, const char *name, int timeout_ms,
-		      struct pyi_abi_sandbox *ret_sandbox, struct pyi_err *err)
+/* Can it be settled with this way, or do its files need one? A dead supervisor's have ended with it. */
+static bool may_settle(const struct pyi_abi_sandbox *sandbox, const struct pyi_tree_way *way)
+{
+	return way || !(sandbox->flags & PYI_SANDBOX_USERNS) || !pyi_sandbox_is_live(sandbox);
+}
+
+/* The supervisor does it as soon as nobody else is at work on it. */
+static int leave_to_supervisor(struct pyi_registry *registry, const char *name, int timeout_ms,
+			       struct pyi_abi_sandbox *sandbox, struct pyi_err *err)
+{
+	const struct timespec nap = { .tv_nsec = SETTLE_LOOK_MS * 1000000 };
+	_cleanup_fd int supervisor_fd = -1;
+	int ret = pyi_named_pidfd(sandbox, &supervisor_fd, err);
+
+	/* Who noted it may have been killed before it said so. */
+	if (ret == 0 && pyi_sys_pidfd_queue(supervisor_fd, SIGTERM, PYI_WATCH_RELOAD) < 0)
+		ret = pyi_err_sys(err, errno, "cannot signal the supervisor of '%s'", name);
+	for (int waited_ms = 0; ret == 0 && sandbox->reload.generation; waited_ms += SETTLE_LOOK_MS) {
+		if (waited_ms >= timeout_ms)
+			return pyi_err_set(
+				err, ETIMEDOUT,
+				"the supervisor of '%s' has not settled a reload that was cut off",
+				name);
+		nanosleep(&nap, NULL);
+		ret = pyi_registry_get(registry, name, sandbox, err);
+	}
+	return ret;
+}
+
+int pyi_reload_settle(struct pyi_registry *registry, const char *name, const struct pyi_tree_way *way,
+		      int timeout_ms, struct pyi_abi_sandbox *ret_sandbox, struct pyi_err *err)
 {
 	struct pyi_abi_sandbox sandbox;
 	_cleanup_fd int lock = -1;
 	int ret = pyi_registry_get(registry, name, &sandbox, err);
 
-	if (ret == 0 && sandbox.reload.generation) {
+	if (ret == 0 && sandbox.reload.generation && !may_settle(&sandbox, way)) {
+		ret = leave_to_supervisor(registry, name, timeout_ms, &sandbox, err);
+	} else if (ret == 0 && sandbox.reload.generation) {
 		ret = pyi_registry_lock(registry, timeout_ms, &lock, err);
 		if (ret == 0)
 			ret = pyi_registry_get(registry, name, &sandbox, err);
 		if (ret == 0 && sandbox.reload.generation)
-			ret = settle(registry, name, &sandbox, err);
+			ret = settle(registry, name, way, &sandbox, err);
 	}
 	if (ret == 0 && ret_sandbox)
 		*ret_sandbox = sandbox;
 	return ret;
+}
+
+static int come_between(const struct pyi_reload_job *job, struct pyi_err *err)
+{
+	return pyi_err_set(err, EAGAIN,
+			   "another reload of '%s' came in between: nothing was changed, try again",
+			   job->name);
 }
 
 /* Is it still the sandbox that was checked, in the state it was? */
@@ -175,11 +216,7 @@ static int check_again(const struct pyi_reload_job *job, const struct pyi_abi_sa
 		return pyi_err_set(err, ESRCH, "sandbox '%s' has ended", job->name);
 	if (now->state != PYI_STATE_RUNNING)
 		return pyi_err_set(err, EBUSY, "sandbox '%s' is being ended", job->name);
-	if (now->generation != job->sandbox.generation)
-		return pyi_err_set(err, EAGAIN,
-				   "another reload of '%s' came in between: nothing was changed, try again",
-				   job->name);
-	return 0;
+	return now->generation == job->sandbox.generation ? 0 : come_between(job, err);
 }
 
 static int check_programs(struct pyi_bpf *bpf, const struct pyi_abi_sandbox *sandbox, struct pyi_err *err)
@@ -242,7 +279,7 @@ static int put_in_force(struct pyi_reload_job *job, struct pyi_bpf *bpf,
 	}
 	if (ret < 0) {
 		(void)change_limits(sandbox, &note->limits, &sandbox->limits, &unused);
-		job->is_unsettled = settle_files(job->name, sandbox, note->policy_digest,
+		job->is_unsettled = settle_files(job->name, sandbox, files->way, note->policy_digest,
 						 sandbox->policy_digest, &unused) < 0;
 	}
 	return ret;
@@ -256,7 +293,9 @@ static int commit_locked(struct pyi_reload_job *job, struct pyi_bpf *bpf, int su
 	int ret = pyi_registry_get(job->registry, job->name, &before, err);
 
 	if (ret == 0 && before.reload.generation)
-		ret = settle(job->registry, job->name, &before, err);
+		ret = may_settle(&before, job->files->way)
+			      ? settle(job->registry, job->name, job->files->way, &before, err)
+			      : come_between(job, err);
 	if (ret == 0)
 		ret = check_again(job, &before, err);
 	if (ret == 0)

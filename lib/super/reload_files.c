@@ -84,7 +84,7 @@ static int resolve(const struct pyi_abi_sandbox *sandbox, const struct pyi_polic
 {
 	return pyi_resolve_paths(
 		policy, sandbox->flags & PYI_SANDBOX_COMMAND ? pyi_command_runtime_paths : NULL,
-		want_idmap, ret_grants, err);
+		want_idmap && !(sandbox->flags & PYI_SANDBOX_USERNS), ret_grants, err);
 }
 
 /*
@@ -274,6 +274,7 @@ int pyi_reload_files_change(const struct pyi_reload_files *files, const struct p
 	struct pyi_tree_change change = {
 		.init_pid = files->sandbox->init_pid,
 		.supervisor_pid = (pid_t)files->sandbox->owner.pid,
+		.way = files->way,
 		.from = from,
 		.to = to,
 		.owner_uid = getuid(),
@@ -283,14 +284,13 @@ int pyi_reload_files_change(const struct pyi_reload_files *files, const struct p
 		.keeps_paths = files->sandbox->flags & PYI_SANDBOX_LSM,
 		.check_only = check_only,
 	};
-	size_t n;
 
-	return files->is_needed ? pyi_tree_change(&change, &n, err) : 0;
+	return files->is_needed ? pyi_tree_change(&change, err) : 0;
 }
 
 int pyi_reload_files_settle(const struct pyi_abi_sandbox *sandbox, const char *name,
-			    const struct pyi_policy *from, const struct pyi_policy *to,
-			    struct pyi_err *err)
+			    const struct pyi_tree_way *way, const struct pyi_policy *from,
+			    const struct pyi_policy *to, struct pyi_err *err)
 {
 	struct pyi_reload_files files;
 	struct pyi_plan *plan = NULL;
@@ -298,6 +298,7 @@ int pyi_reload_files_settle(const struct pyi_abi_sandbox *sandbox, const char *n
 
 	if (ret == 0 && files.is_needed)
 		ret = pyi_reload_files_plan(sandbox, to, NULL, &files.grants, &plan, err);
+	files.way = way;
 	if (ret == 0)
 		ret = pyi_reload_files_change(&files, files.from, plan, false, err);
 	pyi_plan_free(plan);

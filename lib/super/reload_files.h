@@ -13,10 +13,12 @@ struct pyi_err;
 struct pyi_names;
 struct pyi_plan;
 struct pyi_policy;
+struct pyi_tree_way;
 
 struct pyi_reload_files {
 	const struct pyi_abi_sandbox *sandbox;
-	bool is_needed;		  /* else nothing below is there */
+	const struct pyi_tree_way *way; /* into an ordinary user's; set by the caller before it changes the tree */
+	bool is_needed;			/* else nothing below is there */
 	struct pyi_grants grants; /* of the new policy; the plan is made with them */
 	struct pyi_grants was;	  /* of the old one */
 	struct pyi_plan *from;	  /* the old policy's tree */
@@ -48,10 +50,10 @@ int pyi_reload_files_review(const struct pyi_reload_files *files, const struct p
 int pyi_reload_files_change(const struct pyi_reload_files *files, const struct pyi_plan *from,
 			    const struct pyi_plan *to, bool check_only, struct pyi_err *err);
 
-/* After a reload that was cut off: make the tree that of the policy `to`, whatever it is now. */
+/* After a reload that was cut off: make the tree that of the policy `to`, whatever it is now. `way` may be NULL. */
 int pyi_reload_files_settle(const struct pyi_abi_sandbox *sandbox, const char *name,
-			    const struct pyi_policy *from, const struct pyi_policy *to,
-			    struct pyi_err *err);
+			    const struct pyi_tree_way *way, const struct pyi_policy *from,
+			    const struct pyi_policy *to, struct pyi_err *err);
 
 /* The plan of a policy for this sandbox, with its files where grants is not NULL. */
 int pyi_reload_files_plan(const struct pyi_abi_sandbox *sandbox, const struct pyi_policy *policy,

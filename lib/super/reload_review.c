@@ -28,11 +28,9 @@ static const char *fixed_because(const struct pyi_change *change, uint32_t flags
 {
 	switch (change->section) {
 	case PYI_SECTION_FS:
-		if (!(flags & PYI_SANDBOX_TREE))
-			return "it has no file tree of its own, and Landlock keeps the files of the start";
-		return flags & PYI_SANDBOX_USERNS
-			       ? "root alone can change the files of a sandbox, and this one is an ordinary user's"
-			       : NULL;
+		return flags & PYI_SANDBOX_TREE
+			       ? NULL
+			       : "it has no file tree of its own, and Landlock keeps the files of the start";
 	case PYI_SECTION_ENV:
 	case PYI_SECTION_IMPORTS:
 		return "it was read at the start";

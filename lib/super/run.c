@@ -87,6 +87,7 @@ static struct pyi_run_view view_of(const struct pyi_run *run)
 		.cgroup = run->cgroup,
 		.has_bpf = run->bpf && run->cgroup,
 		.init_pid = run->sandbox.pid,
+		.way = &run->sandbox.way,
 	};
 }
 

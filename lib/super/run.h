@@ -16,10 +16,12 @@
 
 struct pyi_cgroup;
 struct pyi_err;
+struct pyi_door;
 struct pyi_event_stream;
 struct pyi_facts;
 struct pyi_logfile;
 struct pyi_result;
+struct pyi_tree_way;
 
 /* What a run has come to, for its hooks. Members are set as soon as they are there. */
 struct pyi_run_view {
@@ -28,6 +30,7 @@ struct pyi_run_view {
 	const struct pyi_cgroup *cgroup; /* NULL without */
 	bool has_bpf;			 /* the cgroup has an assignment */
 	pid_t init_pid;
+	const struct pyi_tree_way *way; /* into its files: see hooks.can_reload */
 };
 
 /* What is in force now, after a reload. */
@@ -62,6 +65,7 @@ struct pyi_run_hooks {
 	bool can_reload;	 /* it is made so that its limits can change */
 	struct pyi_logfile *log; /* takes the guest's output in place of stdout and stderr */
 	struct pyi_event_stream *events; /* is told what happens; NULL until `planned` */
+	struct pyi_door *door; /* is answered at while the guest runs; NULL: there is none */
 };
 
 struct pyi_abi_python;

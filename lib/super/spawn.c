@@ -23,7 +23,9 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "kernel/cgroup.h"
+#include "kernel/tree_way.h"
 #include "report/result.h"
+#include "super/door.h"
 #include "super/event_stream.h"
 #include "super/logfile.h"
 #include "super/named.h"
@@ -48,6 +50,7 @@ struct spawn {
 	uint32_t generation;	      /* of the policy we know */
 	struct pyi_logfile log;
 	struct pyi_event_stream *events; /* the hooks have it, too */
+	const struct pyi_tree_way *way;	 /* the run's, of an ordinary user; else NULL */
 	struct pyi_run_hooks hooks;
 	int *inherited; /* the caller's descriptors but 0, 1 and 2; owned */
 	size_t n_inherited;
@@ -219,6 +222,20 @@ static uint32_t start_flags(const struct pyi_run_view *view)
 	       (has_process_limits(plan) ? PYI_SANDBOX_RLIMITS : 0);
 }
 
+/* For reloads of an ordinary user's. A place without sockets must not keep it from starting. */
+static void open_door(struct spawn *spawn, const struct pyi_run_view *view)
+{
+	const struct pyi_tree_way *way = view->way;
+	struct pyi_err err = { 0 };
+
+	spawn->way = view->plan->use_userns ? way : NULL;
+	pyi_door_free(spawn->hooks.door);
+	spawn->hooks.door = NULL;
+	if (way->user_fd >= 0 &&
+	    pyi_door_new(spawn->name, &spawn->entry, way, &spawn->hooks.door, &err) < 0)
+		pyi_log_verbose("no reload will change its files: %s", err.msg);
+}
+
 static int on_started(void *arg, const struct pyi_run_view *view, struct pyi_err *err)
 {
 	struct spawn *spawn = arg;
@@ -231,6 +248,7 @@ static int on_started(void *arg, const struct pyi_run_view *view, struct pyi_err
 	}
 	entry->flags |= start_flags(view);
 	pyi_limits_to_abi(&view->plan->limits, &entry->limits);
+	open_door(spawn, view);
 	return write_entry(spawn, PYI_STATE_BOOTSTRAPPED, err);
 }
 
@@ -268,7 +286,7 @@ static int on_reloaded(void *arg, struct pyi_run_now *ret_now)
 	struct spawn *spawn = arg;
 	struct pyi_abi_sandbox now, later;
 	struct pyi_err err = { 0 };
-	int ret = pyi_reload_settle(spawn->registry, spawn->name, 0, &now, &err);
+	int ret = pyi_reload_settle(spawn->registry, spawn->name, spawn->way, 0, &now, &err);
 
 	if (ret == -ETIMEDOUT)
 		return -EAGAIN;
@@ -295,7 +313,8 @@ static void on_ended(void *arg, const struct pyi_result *result)
 	struct pyi_err unused = { 0 };
 
 	/* Rows of a reload that died on the way. */
-	(void)pyi_reload_settle(spawn->registry, spawn->name, 0, NULL, &unused);
+	(void)pyi_reload_settle(spawn->registry, spawn->name, spawn->way, 0, NULL, &unused);
+	pyi_door_free(spawn->hooks.door);
 
 	if (spawn->log.dropped)
 		pyi_log_error("%llu bytes of output did not fit into the log",

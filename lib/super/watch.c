@@ -37,6 +37,7 @@
 #include "base/util.h"
 #include "kernel/cgroup.h"
 #include "kernel/sandbox.h"
+#include "super/door.h"
 #include "super/event_stream.h"
 #include "super/logfile.h"
 #include "super/observer.h"
@@ -62,6 +63,7 @@ enum slot {
 	SLOT_RING,
 	SLOT_TRACE,
 	SLOT_EVENTS,
+	SLOT_DOOR,
 	SLOT_OUT,
 	SLOT_ERR,
 	N_SLOTS
@@ -489,6 +491,8 @@ static void fill_slots(struct loop *loop, struct pollfd *slots, bool status_open
 	slots[SLOT_EVENTS] = (struct pollfd){
 		may_stream(loop) ? pyi_event_stream_fd(watch->hooks->events) : -1, POLLIN, 0
 	};
+	slots[SLOT_DOOR] = (struct pollfd){ watch->hooks ? pyi_door_fd(watch->hooks->door) : -1,
+					    POLLIN, 0 };
 	slots[SLOT_ALARM] = (struct pollfd){ watch->observer ? pyi_observer_fd(watch->observer) : -1,
 					     POLLIN, 0 };
 	slots[SLOT_RING] = (struct pollfd){ watch->tracer ? pyi_tracer_ring_fd(watch->tracer) : -1,
@@ -538,6 +542,8 @@ static int watch_loop(struct loop *loop, struct pyi_err *err)
 			pyi_event_stream_work(watch->hooks->events, pyi_now_us());
 			set_timer(loop);
 		}
+		if (slots[SLOT_DOOR].revents)
+			pyi_door_answer(watch->hooks->door);
 		if (slots[SLOT_REPORT].revents && !on_report(watch))
 			pyi_close_fd(&watch->report_fd);
 		for (which = 0; which < 2; which++) {
