@@ -22,6 +22,7 @@
 #ifndef PYI_SUPER_RELOAD_H
 #define PYI_SUPER_RELOAD_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -37,10 +38,11 @@ struct pyi_token;
 struct pyi_tree_way;
 
 /*
- * How a supervisor is told of a reload: SIGTERM queued with this in the upper half of its value (compare
- * PYI_WATCH_STOP). A guest never sees it.
+ * How a supervisor is told of a reload: this signal, queued with this in the upper half of its value. A guest never sees
+ * it. It is not that of PYI_WATCH_STOP, because of two that are pending the kernel keeps the first.
  */
-#define PYI_WATCH_RELOAD ((uint64_t)0x7079726c << 32)
+#define PYI_WATCH_RELOAD_SIGNAL SIGWINCH
+#define PYI_WATCH_RELOAD	((uint64_t)0x7079726c << 32)
 
 struct pyi_reload_request {
 	const struct pyi_policy *policy;

@@ -166,7 +166,7 @@ static int leave_to_supervisor(struct pyi_registry *registry, const char *name, 
 	int ret = pyi_named_pidfd(sandbox, &supervisor_fd, err);
 
 	/* Who noted it may have been killed before it said so. */
-	if (ret == 0 && pyi_sys_pidfd_queue(supervisor_fd, SIGTERM, PYI_WATCH_RELOAD) < 0)
+	if (ret == 0 && pyi_sys_pidfd_queue(supervisor_fd, PYI_WATCH_RELOAD_SIGNAL, PYI_WATCH_RELOAD) < 0)
 		ret = pyi_err_sys(err, errno, "cannot signal the supervisor of '%s'", name);
 	for (int waited_ms = 0; ret == 0 && sandbox->reload.generation; waited_ms += SETTLE_LOOK_MS) {
 		if (waited_ms >= timeout_ms)
@@ -311,7 +311,8 @@ static int commit_locked(struct pyi_reload_job *job, struct pyi_bpf *bpf, int su
 		return ret;
 	pyi_event_log_state(job->name, pyi_sandbox_state_name(sandbox.state), sandbox.owner.pid);
 	/* Before anything changes: from now on it looks, and settles what we might leave. */
-	if (PYI_FAULT(980, EPERM) || pyi_sys_pidfd_queue(supervisor_fd, SIGTERM, PYI_WATCH_RELOAD) < 0)
+	if (PYI_FAULT(980, EPERM) ||
+	    pyi_sys_pidfd_queue(supervisor_fd, PYI_WATCH_RELOAD_SIGNAL, PYI_WATCH_RELOAD) < 0)
 		ret = pyi_err_sys(err, errno, "cannot signal the supervisor of '%s'", job->name);
 	else
 		ret = put_in_force(job, bpf, &sandbox, err);

@@ -385,18 +385,18 @@ static void on_signal(struct loop *loop)
 
 	if (read(loop->watch->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
+	if (info.ssi_signo == PYI_WATCH_RELOAD_SIGNAL && info.ssi_code == SI_QUEUE &&
+	    info.ssi_ptr == PYI_WATCH_RELOAD && loop->watch->reload.look) {
+		loop->reload_look_us = pyi_now_us();
+		set_timer(loop);
+		return; /* no business of the guest's */
+	}
 	if (info.ssi_signo == SIGTSTP)
 		loop->stop_asked = true;
 	loop->watch->was_signalled = true;
 	if (info.ssi_signo == SIGTERM && info.ssi_code == SI_QUEUE &&
 	    info.ssi_ptr >> 32 == PYI_WATCH_STOP >> 32)
 		on_stop(loop, info.ssi_ptr & UINT32_MAX);
-	if (info.ssi_signo == SIGTERM && info.ssi_code == SI_QUEUE &&
-	    info.ssi_ptr == PYI_WATCH_RELOAD && loop->watch->reload.look) {
-		loop->reload_look_us = pyi_now_us();
-		set_timer(loop);
-		return; /* no business of the guest's */
-	}
 	(void)pyi_sandbox_signal(loop->watch->sandbox, (int)info.ssi_signo);
 }
 

@@ -130,6 +130,20 @@ tokens() {
 	is "$reason/$exit" wall_time/124 "for the wall time"
 	pyi stop "${p}v"
 	pyi stop "${p}t"
+
+	# Two things that a supervisor is told before it gets to look.
+	limits="wall_time: 9m" policy c.yml
+	pyi spawn "${p}s" -p a.yml --token-file tok -c "$LOOP"
+	kill -STOP "$(supervisor "${p}s")"
+	limits="wall_time: 8m" policy d.yml
+	run timeout 20 "$PYISOLATE" reload "${p}s" d.yml --token-file tok
+	exits 0 "a reload that its supervisor has not seen yet"
+	"$PYISOLATE" stop "${p}s" --timeout 5s &
+	sleep 0.3
+	kill -CONT "$(supervisor "${p}s")"
+	wait
+	state "${p}s"
+	is "$reason/$exit" stopped/143 "keeps it from no stop"
 	is "$(ls "$PYISOLATE_RUN_DIR/policy")" "" "no policy's text is left behind"
 }
 
