@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,54 +47,74 @@ int pyi_idmap_write_one(pid_t pid, const char *name, unsigned int inside, unsign
 	return pyi_idmap_write(pid, name, text, err);
 }
 
-/* The child that holds the namespace open until somebody else does. It ends with us, or is killed. */
-_Noreturn static void hold(pid_t parent)
+/*
+ * The child that holds the namespace open until somebody else does. It ends with us, or is killed. It runs in our
+ * memory, which is cheaper than a copy, on a stack of its own: nothing here fails, and so nothing writes errno.
+ */
+static int hold(void *arg)
 {
+	const pid_t *parent = arg;
+
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	while (getppid() == parent) /* it may have died before the line above */
+	while (getppid() == *parent) /* it may have died before the line above */
 		poll(NULL, 0, 1000);
-	_exit(0);
+	return 0;
 }
 
-static void end(pid_t pid, int pidfd)
+static int open_ns(const struct pyi_plan *plan, unsigned int owner_uid, unsigned int owner_gid,
+		   pid_t pid, int *ret_fd, struct pyi_err *err)
+{
+	char path[64];
+	int fd = -1;
+	int ret = pyi_idmap_write_one(pid, "uid_map", owner_uid, plan->uid, err);
+
+	if (ret == 0)
+		ret = pyi_idmap_write_one(pid, "gid_map", owner_gid, plan->gid, err);
+	if (ret)
+		return ret;
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+	fd = PYI_FAULT(223, EACCES) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return pyi_err_sys(err, errno, "cannot open the user namespace for id-mapped mounts");
+	*ret_fd = fd;
+	return 0;
+}
+
+int pyi_tree_idmap_begin(const struct pyi_plan *plan, unsigned int owner_uid, unsigned int owner_gid,
+			 struct pyi_idmap_holder *holder, int *ret_fd, struct pyi_err *err)
+{
+	_cleanup_fd int pidfd = -1;
+	int ret;
+
+	holder->parent = getpid();
+	/* Without a signal at its end: nobody's SIGCHLD handler need know. */
+	holder->pid = PYI_FAULT(222, ENOSPC) ? -1
+					     : clone(hold, holder->stack + sizeof(holder->stack),
+						     CLONE_VM | CLONE_NEWUSER | CLONE_PIDFD,
+						     &holder->parent, &pidfd);
+	if (holder->pid < 0)
+		return pyi_err_sys(err, errno, "cannot make a user namespace for id-mapped mounts");
+	ret = open_ns(plan, owner_uid, owner_gid, holder->pid, ret_fd, err);
+	pyi_sys_pidfd_send_signal(pidfd, SIGKILL);
+	return ret;
+}
+
+void pyi_tree_idmap_end(struct pyi_idmap_holder *holder)
 {
 	siginfo_t info;
 
-	pyi_sys_pidfd_send_signal(pidfd, SIGKILL);
-	while (waitid(P_PID, (id_t)pid, &info, WEXITED | __WALL) < 0 && errno == EINTR)
+	while (holder->pid > 0 && waitid(P_PID, (id_t)holder->pid, &info, WEXITED | __WALL) < 0 &&
+	       errno == EINTR)
 		;
+	holder->pid = -1;
 }
 
 int pyi_tree_idmap_open(const struct pyi_plan *plan, unsigned int owner_uid, unsigned int owner_gid,
 			int *ret_fd, struct pyi_err *err)
 {
-	_cleanup_fd int pidfd = -1;
-	struct clone_args args = {
-		.flags = CLONE_NEWUSER | CLONE_PIDFD,
-		.pidfd = (uint64_t)(uintptr_t)&pidfd,
-		.exit_signal = 0, /* nobody's SIGCHLD handler need know */
-	};
-	char path[64];
-	pid_t parent = getpid(), pid;
-	int fd = -1, ret;
+	struct pyi_idmap_holder holder;
+	int ret = pyi_tree_idmap_begin(plan, owner_uid, owner_gid, &holder, ret_fd, err);
 
-	pid = PYI_FAULT(222, ENOSPC) ? -1 : pyi_sys_clone3(&args);
-	if (pid == 0)
-		hold(parent);
-	if (pid < 0)
-		return pyi_err_sys(err, errno, "cannot make a user namespace for id-mapped mounts");
-	ret = pyi_idmap_write_one(pid, "uid_map", owner_uid, plan->uid, err);
-	if (ret == 0)
-		ret = pyi_idmap_write_one(pid, "gid_map", owner_gid, plan->gid, err);
-	if (ret == 0) {
-		snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-		fd = PYI_FAULT(223, EACCES) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			ret = pyi_err_sys(err, errno,
-					  "cannot open the user namespace for id-mapped mounts");
-	}
-	end(pid, pidfd);
-	if (ret == 0)
-		*ret_fd = fd;
+	pyi_tree_idmap_end(&holder);
 	return ret;
 }

@@ -45,7 +45,7 @@ struct resolver {
 	size_t cap;
 	size_t links_cap;
 	size_t tops_cap;
-	bool want_idmap;
+	enum pyi_idmap_use use;
 	int userns_fd; /* -1 until it is needed */
 	struct device devices[DEVICES_MAX];
 	size_t n_devices;
@@ -249,8 +249,8 @@ static bool can_idmap(struct resolver *res, const struct pyi_walk *walk)
 {
 	bool can;
 
-	if (!res->want_idmap)
-		return false;
+	if (res->use != PYI_IDMAP_TRY)
+		return res->use == PYI_IDMAP_ASSUME;
 	for (size_t i = 0; i < res->n_devices; i++)
 		if (res->devices[i].dev == walk->st.st_dev)
 			return res->devices[i].can_idmap;
@@ -496,13 +496,11 @@ static void put_in_order(struct pyi_grants *g)
 	g->n = n;
 }
 
-int pyi_resolve_paths(const struct pyi_policy *policy, const char *const *extra, bool want_idmap,
-		      struct pyi_grants *ret_grants, struct pyi_err *err)
+int pyi_resolve_paths(const struct pyi_policy *policy, const char *const *extra,
+		      enum pyi_idmap_use use, struct pyi_grants *ret_grants, struct pyi_err *err)
 {
 	struct pyi_grants grants = { 0 };
-	struct resolver res = {
-		.uid = getuid(), .grants = &grants, .want_idmap = want_idmap, .userns_fd = -1
-	};
+	struct resolver res = { .uid = getuid(), .grants = &grants, .use = use, .userns_fd = -1 };
 	int r = 0;
 
 	for (size_t i = 0; i < policy->n_fs && !r; i++)

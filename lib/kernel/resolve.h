@@ -10,6 +10,12 @@ struct pyi_grants;
 struct pyi_names;
 struct pyi_policy;
 
+enum pyi_idmap_use {
+	PYI_IDMAP_NONE,	  /* it does not matter: none does */
+	PYI_IDMAP_TRY,	  /* find out by trying; root */
+	PYI_IDMAP_ASSUME, /* all do: who mounts it will see */
+};
+
 /*
  * Expand globs (at most 4,096 matches a rule, 64 directories deep below '**', into no symlink there), follow symlinks
  * whose owner is root or the invoker (another's is refused; a pattern passes it over), find kinds.
@@ -25,11 +31,11 @@ struct pyi_policy;
  * /dev as a whole are the planner's to refuse.
  *
  * `extra` (NULL or NULL-terminated) are host paths granted read+exec where they exist: the runtime list of `-- CMD`.
- * want_idmap (root): find out by trying whether each rule's file system takes id-mapped mounts.
+ * use: does each rule's file system take id-mapped mounts?
  * *ret_grants is the caller's: pyi_grants_release. Made files are taken back on failure.
  */
-int pyi_resolve_paths(const struct pyi_policy *policy, const char *const *extra, bool want_idmap,
-		      struct pyi_grants *ret_grants, struct pyi_err *err);
+int pyi_resolve_paths(const struct pyi_policy *policy, const char *const *extra,
+		      enum pyi_idmap_use use, struct pyi_grants *ret_grants, struct pyi_err *err);
 
 /* Remove the empty files pyi_resolve_paths made, if they are still empty; for a run that did not start. */
 void pyi_resolve_undo(const struct pyi_grants *grants);

@@ -6,6 +6,8 @@
 #ifndef PYI_KERNEL_TREE_H
 #define PYI_KERNEL_TREE_H
 
+#include <sys/types.h>
+
 struct pyi_err;
 struct pyi_plan;
 
@@ -47,5 +49,17 @@ int pyi_tree_detach(int root_fd, struct pyi_err *err);
 /* A user namespace (as an fd) that maps host id uid/gid of the invoker to uid/gid of the guest. Root. */
 int pyi_tree_idmap_open(const struct pyi_plan *plan, unsigned int owner_uid, unsigned int owner_gid,
 			int *ret_fd, struct pyi_err *err);
+
+/* The process that a user namespace begins with; it runs on this stack. */
+struct pyi_idmap_holder {
+	_Alignas(16) char stack[16384];
+	pid_t pid; /* -1: none */
+	pid_t parent;
+};
+
+/* The same, for who has something else to do while that process dies: `end` waits for it, also after a failure. */
+int pyi_tree_idmap_begin(const struct pyi_plan *plan, unsigned int owner_uid, unsigned int owner_gid,
+			 struct pyi_idmap_holder *holder, int *ret_fd, struct pyi_err *err);
+void pyi_tree_idmap_end(struct pyi_idmap_holder *holder);
 
 #endif

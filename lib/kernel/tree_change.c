@@ -4,12 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -28,6 +30,8 @@
 #include "kernel/tree_walk.h"
 #include "kernel/tree_way.h"
 #include "plan/plan.h"
+
+enum { STACK_BYTES = 512 << 10 };
 
 /* A pidfd of init, opened first: then the parent that /proc tells is that of this very process. */
 static int open_init(const struct pyi_tree_change *change, int *ret_fd, struct pyi_err *err)
@@ -63,6 +67,7 @@ static int prepare_op(const struct pyi_tree *tree, const struct pyi_op *op, int 
 		      struct pyi_err *err)
 {
 	_cleanup_fd int source_fd = -1;
+	struct pyi_err unused = { 0 };
 	struct stat st;
 	int ret = pyi_tree_check_path(op->path, err);
 
@@ -70,20 +75,27 @@ static int prepare_op(const struct pyi_tree *tree, const struct pyi_op *op, int 
 		ret = pyi_tree_open_source(tree, op->source, &source_fd, &st, err);
 	if (ret == 0 && op->is_dir != (bool)S_ISDIR(st.st_mode))
 		ret = pyi_err_set(err, ESTALE, "it was replaced at this moment");
-	if (ret == 0)
-		ret = pyi_mount_clone(source_fd, pyi_tree_attrs(op->access),
-				      op->idmap ? tree->idmap_fd : -1, ret_fd, err);
+	if (ret)
+		return pyi_err_add(err, "cannot bring '%s' into the sandbox", op->path);
+	if (op->idmap && tree->idmap_fd >= 0 &&
+	    pyi_mount_clone(source_fd, pyi_tree_attrs(op->access), tree->idmap_fd, ret_fd, &unused) == 0)
+		return 0;
+	/* Not every file system has id-mapped mounts: as at a start, the guest has the rights of others then. */
+	ret = pyi_mount_clone(source_fd, pyi_tree_attrs(op->access), -1, ret_fd, err);
 	return ret ? pyi_err_add(err, "cannot bring '%s' into the sandbox", op->path) : 0;
 }
 
 /* Everything that is of the host, before anything of the sandbox is touched. */
 static int prepare(const struct pyi_tree_change *change, struct pyi_tree_swap *swap, int host_fd,
-		   const struct pyi_tree_units *units, struct pyi_err *err)
+		   const struct pyi_tree_units *units, struct pyi_idmap_holder *holder,
+		   struct pyi_err *err)
 {
 	struct pyi_tree tree = {
 		.plan = change->to, .host_fd = host_fd, .idmap_fd = -1, .root_fd = -1, .ruleset_fd = -1
 	};
 	_cleanup_fd int idmap_fd = -1;
+	struct pyi_err unused = { 0 };
+	bool has_tried = false;
 	size_t n = 0;
 	int ret = 0;
 
@@ -100,13 +112,13 @@ static int prepare(const struct pyi_tree_change *change, struct pyi_tree_swap *s
 			*slot = -1;
 			if (op->kind != PYI_OP_BIND)
 				continue;
-			if (op->idmap && idmap_fd < 0) {
-				ret = pyi_tree_idmap_open(change->to, change->owner_uid,
-							  change->owner_gid, &idmap_fd, err);
-				tree.idmap_fd = idmap_fd;
+			if (op->idmap && !has_tried) {
+				has_tried = true;
+				if (pyi_tree_idmap_begin(change->to, change->owner_uid, change->owner_gid,
+							 holder, &idmap_fd, &unused) == 0)
+					tree.idmap_fd = idmap_fd;
 			}
-			if (ret == 0)
-				ret = prepare_op(&tree, op, slot, err);
+			ret = prepare_op(&tree, op, slot, err);
 		}
 	}
 	return ret;
@@ -197,62 +209,81 @@ static int change_tree(const struct pyi_tree_change *change, struct look *look, 
 {
 	struct pyi_tree_swap swap = { .change = change, .units = &look->units, .mounts = &look->mounts };
 	int ret = change->way ? enter_and_look(change, look, err) : 0;
+	struct pyi_idmap_holder holder;
 
 	if (ret || !look->units.n)
 		return ret;
 	raise_limit();
+	holder.pid = -1;
 	swap.ns_fd = look->ns_fd;
-	ret = prepare(change, &swap, look->roots.host_fd, &look->units, err);
-	if (ret || change->check_only)
-		return ret;
-	return pyi_tree_swap_run(&swap, err);
+	ret = prepare(change, &swap, look->roots.host_fd, &look->units, &holder, err);
+	if (ret == 0 && !change->check_only)
+		ret = pyi_tree_swap_run(&swap, err);
+	pyi_tree_idmap_end(&holder);
+	free(swap.mount_fds);
+	return ret;
 }
 
-/* The child writes its error as it is, or one that is none. */
-static int wait_for_child(pid_t pid, int fd, struct pyi_err *err)
-{
-	struct pyi_err said;
-	ssize_t n = pyi_read_full(fd, &said, sizeof(said));
+/* For the child, which runs in our memory; it fills in `failed` at its end. */
+struct job {
+	const struct pyi_tree_change *change;
+	struct look *look;
+	struct pyi_err failed;
+	bool is_done;
+};
 
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	if (n != (ssize_t)sizeof(said))
-		return pyi_err_set(err, ECHILD, "the process that changes the file tree was killed");
-	return said.errnum ? pyi_err_set(err, said.errnum, "%s", said.msg) : 0;
+static int run_job(void *arg)
+{
+	struct look own = LOOK_INIT; /* with descriptors that are ours alone */
+	struct job *job = arg;
+
+	if (change_tree(job->change, job->change->way ? &own : job->look, &job->failed) == 0)
+		job->failed = (struct pyi_err){ .errnum = 0 };
+	release(&own);
+	job->is_done = true;
+	return 0;
 }
 
-static int fork_child(const struct pyi_tree_change *change, struct look *look, struct pyi_err *err)
+/*
+ * We stand still until it has ended, and it goes on if we are killed: vfork(2), but on a stack of its own, which lets
+ * it do more than execute something. A copy of our memory would take longer than all it does. The memory is not
+ * dumpable from when it enters a user namespace on, and is again what it was when it is ours alone.
+ */
+static int run_child(struct job *job, struct pyi_err *err)
 {
-	struct pyi_err failed = { 0 };
+	char *stack = PYI_FAULT(260, ENOMEM) ? MAP_FAILED
+					     : mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+						    MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
 	sigset_t all, old;
-	int ends[2], ret;
 	pid_t pid;
 
-	if (PYI_FAULT(260, EMFILE) || pipe2(ends, O_CLOEXEC) < 0)
-		return pyi_err_sys(err, errno, "cannot make a pipe");
+	if (stack == MAP_FAILED)
+		return pyi_err_nomem(err);
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &old);
-	pid = PYI_FAULT(261, EAGAIN) ? -1 : fork();
-	if (pid == 0) {
-		close(ends[0]);
-		/* SIGPIPE is blocked: whoever asked may be gone, and the work is done all the same. */
-		if (change_tree(change, look, &failed) == 0)
-			failed = (struct pyi_err){ .errnum = 0 };
-		(void)pyi_write_all(ends[1], &failed, sizeof(failed));
-		_exit(0);
-	}
-	ret = pid < 0 ? pyi_err_sys(err, errno, "cannot fork") : 0;
-	close(ends[1]);
-	if (ret == 0)
-		ret = wait_for_child(pid, ends[0], err);
-	close(ends[0]);
+	pid = PYI_FAULT(261, EAGAIN)
+		      ? -1
+		      : clone(run_job, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK | SIGCHLD, job);
+	if (pid < 0)
+		pyi_err_sys(err, errno, "cannot fork");
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (dumpable == 1)
+		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	sigprocmask(SIG_SETMASK, &old, NULL);
-	return ret;
+	munmap(stack, STACK_BYTES);
+	if (pid < 0)
+		return -err->errnum;
+	if (!job->is_done)
+		return pyi_err_set(err, ECHILD, "the process that changes the file tree was killed");
+	return job->failed.errnum ? pyi_err_set(err, job->failed.errnum, "%s", job->failed.msg) : 0;
 }
 
 int pyi_tree_change(const struct pyi_tree_change *change, struct pyi_err *err)
 {
 	struct look look = LOOK_INIT;
+	struct job job = { .change = change, .look = &look };
 	int ret = 0;
 
 	if (!change->way)
@@ -260,7 +291,7 @@ int pyi_tree_change(const struct pyi_tree_change *change, struct pyi_err *err)
 	else if (change->way->user_fd < 0)
 		ret = pyi_err_set(err, ESRCH, "the sandbox has ended");
 	if (ret == 0 && (change->way || look.units.n))
-		ret = fork_child(change, &look, err);
+		ret = run_child(&job, err);
 	release(&look);
 	return ret;
 }

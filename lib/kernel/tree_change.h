@@ -51,8 +51,8 @@ struct pyi_tree_change {
 };
 
 /*
- * Root, or with a way in; Linux 6.5 (MOVE_MOUNT_BENEATH). 0, or -errno with a message: then units may have been changed, and the same
- * with `from` and `to` exchanged takes them back. -ESRCH when the sandbox has ended.
+ * Root, or with a way in; Linux 6.5 (MOVE_MOUNT_BENEATH). 0, or -errno with a message: then units may have been
+ * changed, and the same with `from` and `to` exchanged takes them back. -ESRCH when the sandbox has ended.
  */
 int pyi_tree_change(const struct pyi_tree_change *change, struct pyi_err *err);
 

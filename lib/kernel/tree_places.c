@@ -57,28 +57,24 @@ static int make_work_dir(int own_fd)
 	return 0;
 }
 
-int pyi_tree_places_begin(struct pyi_tree_places *places, struct pyi_err *err)
+/* The second mount of the tmpfs, if an earlier reload has left it; -1: no. Nobody but us mounts anything there. */
+static int find_own(const struct pyi_tree_places *places)
 {
-	struct mount_attr writable = { .attr_clr = MOUNT_ATTR_RDONLY };
+	_cleanup_fd int fd = openat(places->root_fd, &(WORK "/" WRITABLE)[1],
+				    O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct statx st;
+
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st) < 0 ||
+	    !(st.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		return -1;
+	return pyi_take_fd(&fd);
+}
+
+static int attach_own(struct pyi_tree_places *places, struct pyi_err *err)
+{
 	_cleanup_fd int target_fd = -1;
 	int ret;
 
-	places->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (places->root_fd < 0)
-		return pyi_err_sys(err, errno, "cannot open the sandbox's root");
-	clear(PYI_TREE_GONE_DIR);
-	clear(PYI_TREE_GONE_FILE);
-	clear(PYI_TREE_STAGE_DIR);
-	clear(PYI_TREE_STAGE_FILE);
-	clear(WRITABLE);
-	if (!PYI_FAULT(265, EPERM))
-		places->own_fd = open_tree(places->root_fd, "",
-					   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	if (places->own_fd < 0 ||
-	    mount_setattr(places->own_fd, "", AT_EMPTY_PATH, &writable, sizeof(writable)) < 0)
-		return pyi_err_sys(err, errno, "cannot write to the sandbox's root");
-	if (PYI_FAULT(266, ENOSPC) || make_work_dir(places->own_fd) < 0)
-		return pyi_err_sys(err, errno, "cannot make a working directory in the sandbox");
 	/* Attached, because the kernel copies no mount of what is not (before Linux 6.15). */
 	target_fd = openat(places->root_fd, &(WORK "/" WRITABLE)[1], O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (target_fd < 0)
@@ -87,23 +83,50 @@ int pyi_tree_places_begin(struct pyi_tree_places *places, struct pyi_err *err)
 	if (ret == -ENOSPC)
 		return pyi_err_set(err, ENOSPC,
 				   "the sandbox has as many mounts as fs.mount-max lets it have");
+	places->is_attached = ret == 0;
 	return ret;
 }
 
-void pyi_tree_places_end(struct pyi_tree_places *places)
+int pyi_tree_places_begin(struct pyi_tree_places *places, struct pyi_err *err)
 {
-	char path[PATH_MAX];
+	struct mount_attr writable = { .attr_clr = MOUNT_ATTR_RDONLY };
 
-	if (places->own_fd >= 0) {
+	places->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (places->root_fd < 0)
+		return pyi_err_sys(err, errno, "cannot open the sandbox's root");
+	places->own_fd = find_own(places);
+	places->is_attached = places->own_fd >= 0;
+	if (places->is_attached) {
+		clear(PYI_TREE_GONE_DIR);
+		clear(PYI_TREE_GONE_FILE);
 		clear(PYI_TREE_STAGE_DIR);
 		clear(PYI_TREE_STAGE_FILE);
-		clear(WRITABLE);
-		/* With mounts that are put aside, that directory stays, as do the two that it is made of. */
-		for (size_t i = 0; i < PYI_ARRAY_SIZE(work_files); i++)
-			unlinkat(places->own_fd, below(work_files[i], path) + 1, 0);
-		for (size_t i = 0; i < PYI_ARRAY_SIZE(work_dirs); i++)
-			unlinkat(places->own_fd, below(work_dirs[i], path) + 1, AT_REMOVEDIR);
-		unlinkat(places->own_fd, &WORK[1], AT_REMOVEDIR);
+	} else {
+		places->own_fd = open_tree(places->root_fd, "",
+					   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	}
+	if (places->own_fd < 0 || PYI_FAULT(265, EPERM) ||
+	    mount_setattr(places->own_fd, "", AT_EMPTY_PATH, &writable, sizeof(writable)) < 0)
+		return pyi_err_sys(err, errno, "cannot write to the sandbox's root");
+	if (PYI_FAULT(266, ENOSPC) || make_work_dir(places->own_fd) < 0)
+		return pyi_err_sys(err, errno, "cannot make a working directory in the sandbox");
+	return places->is_attached ? 0 : attach_own(places, err);
+}
+
+/*
+ * The second mount stays for the next reload, read-only like the first: whoever takes a mount away waits for a grace
+ * period. The working directory stays with it.
+ */
+void pyi_tree_places_end(struct pyi_tree_places *places)
+{
+	struct mount_attr sealed = { .attr_set = MOUNT_ATTR_RDONLY };
+
+	if (places->is_attached) {
+		clear(PYI_TREE_STAGE_DIR);
+		clear(PYI_TREE_STAGE_FILE);
+		if (PYI_FAULT(274, EBUSY) ||
+		    mount_setattr(places->own_fd, "", AT_EMPTY_PATH, &sealed, sizeof(sealed)) < 0)
+			clear(WRITABLE);
 	}
 	pyi_close_fd(&places->own_fd);
 	pyi_close_fd(&places->root_fd);

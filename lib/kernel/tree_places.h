@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Places in the tmpfs of a sandbox that runs: what mounts are put on, and a working directory of our own in it that the
- * guest cannot enter (mode 0000, and the guest has no capabilities). The guest's mount of the tmpfs is read-only all
- * the time; places are made through another mount of it. A new place is closed (mode 0000) until something is mounted
- * on it.
+ * Places in the tmpfs of a sandbox that runs: what mounts are put on, and a working directory of our own in it that
+ * the guest cannot enter (mode 0000, and the guest has no capabilities). The guest's mount of the tmpfs is read-only
+ * all the time; places are made through another mount of it, which is read-only as well between reloads. A new place
+ * is closed (mode 0000) until something is mounted on it.
  */
 #ifndef PYI_KERNEL_TREE_PLACES_H
 #define PYI_KERNEL_TREE_PLACES_H
@@ -20,8 +20,9 @@ struct pyi_err;
 #define PYI_TREE_GONE_FILE  "gone-file"
 
 struct pyi_tree_places {
-	int root_fd; /* "/" of the sandbox */
-	int own_fd;  /* the same tmpfs, to be written to */
+	int root_fd;	  /* "/" of the sandbox */
+	int own_fd;	  /* the same tmpfs, to be written to */
+	bool is_attached; /* it has a place in the working directory */
 	const char *const *kept;
 	size_t n_kept;
 	bool keeps_paths; /* as in struct pyi_tree_change */

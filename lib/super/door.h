@@ -21,7 +21,7 @@ struct pyi_err;
 struct pyi_token;
 struct pyi_tree_way;
 
-/* The supervisor's. `way` is borrowed, and the entry's token is what is asked for. In the state directory (state_dir.h). */
+/* The supervisor's. `way` is borrowed, and the entry's token is what is asked for. */
 int pyi_door_new(const char *name, const struct pyi_abi_sandbox *entry,
 		 const struct pyi_tree_way *way, struct pyi_door **ret_door, struct pyi_err *err);
 void pyi_door_free(struct pyi_door *door);

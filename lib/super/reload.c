@@ -127,9 +127,9 @@ static int review(struct pyi_registry *registry, const char *name,
 		ret = pyi_reload_review(start, old, request->policy, sandbox->flags,
 					&answer->changes, err);
 	if (ret == 0)
-		ret = pyi_reload_files_begin(&files, sandbox, name, old, request->policy, err);
+		ret = pyi_reload_files_begin(&files, sandbox, name, start, old, request->policy, err);
 	if (ret == 0)
-		ret = pyi_reload_files_plan(sandbox, request->policy, request->names,
+		ret = pyi_reload_files_plan(&files, request->policy, request->names,
 					    files.is_needed ? &files.grants : NULL, &plan, err);
 	if (ret == 0 && files.is_needed && sandbox->flags & PYI_SANDBOX_USERNS) {
 		ret = pyi_door_ask(name, request->token, &way, err);

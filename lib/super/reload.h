@@ -14,8 +14,9 @@
  *	settle	the entry becomes what was noted
  *
  * The lock goes with its holder. Whoever gets it and finds a note that is not settled (the supervisor looks within
- * milliseconds, and of an ordinary user's sandbox it alone does it) asks the assignment which generation is in force: the new one, then the entry becomes what was noted;
- * else limits and rows are taken back. Without BPF there is no swap, and settling is what counts.
+ * milliseconds, and of an ordinary user's sandbox it alone does it) asks the assignment which generation is in force:
+ * the new one, then the entry becomes what was noted; else limits and rows are taken back. Without BPF there is no
+ * swap, and settling is what counts.
  *
  * Bodies that are not in force any more are removed by the supervisor, after a grace period.
  */
@@ -38,8 +39,8 @@ struct pyi_token;
 struct pyi_tree_way;
 
 /*
- * How a supervisor is told of a reload: this signal, queued with this in the upper half of its value. A guest never sees
- * it. It is not that of PYI_WATCH_STOP, because of two that are pending the kernel keeps the first.
+ * How a supervisor is told of a reload: this signal, queued with this in the upper half of its value. A guest never
+ * sees it. It is not that of PYI_WATCH_STOP, because of two that are pending the kernel keeps the first.
  */
 #define PYI_WATCH_RELOAD_SIGNAL SIGWINCH
 #define PYI_WATCH_RELOAD	((uint64_t)0x7079726c << 32)

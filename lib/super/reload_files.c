@@ -42,30 +42,32 @@ bool pyi_reload_files_are_due(const struct pyi_policy *from, const struct pyi_po
 }
 
 /* The guest's ids, which the start chose: those of the sandbox's first process. */
-static int read_ids(const struct pyi_abi_sandbox *sandbox, struct pyi_plan_running *running,
-		    struct pyi_err *err)
+static int read_ids(struct pyi_reload_files *files, struct pyi_err *err)
 {
 	_cleanup_fd int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	const char *uid, *gid;
 	char name[32], text[2048];
 
-	snprintf(name, sizeof(name), "%d/status", sandbox->init_pid);
+	snprintf(name, sizeof(name), "%d/status", files->sandbox->init_pid);
 	if (proc_fd < 0 || pyi_read_at(proc_fd, name, text, sizeof(text)) < 0)
 		return pyi_err_set(err, ESRCH, "the sandbox has ended");
 	uid = strstr(text, "\nUid:\t");
 	gid = strstr(text, "\nGid:\t");
 	if (!uid || !gid)
 		return pyi_err_set(err, EPROTO, "'/proc/%s' has no ids", name);
-	running->uid = (uid_t)strtoul(uid + 6, NULL, 10);
-	running->gid = (gid_t)strtoul(gid + 6, NULL, 10);
+	files->uid = (uid_t)strtoul(uid + 6, NULL, 10);
+	files->gid = (gid_t)strtoul(gid + 6, NULL, 10);
 	return 0;
 }
 
-int pyi_reload_files_plan(const struct pyi_abi_sandbox *sandbox, const struct pyi_policy *policy,
+int pyi_reload_files_plan(const struct pyi_reload_files *files, const struct pyi_policy *policy,
 			  const struct pyi_names *names, const struct pyi_grants *grants,
 			  struct pyi_plan **ret_plan, struct pyi_err *err)
 {
-	struct pyi_plan_running running = {
+	const struct pyi_abi_sandbox *sandbox = files->sandbox;
+	const struct pyi_plan_running running = {
+		.uid = files->uid,
+		.gid = files->gid,
 		.mode = sandbox->flags & PYI_SANDBOX_DEV	? PYI_MODE_DEV
 			: sandbox->flags & PYI_SANDBOX_HARDENED ? PYI_MODE_HARDENED
 								: PYI_MODE_COMPATIBILITY,
@@ -74,17 +76,18 @@ int pyi_reload_files_plan(const struct pyi_abi_sandbox *sandbox, const struct py
 		.has_network = sandbox->flags & PYI_SANDBOX_NET,
 		.grants = grants,
 	};
-	int ret = grants ? read_ids(sandbox, &running, err) : 0;
 
-	return ret ? ret : pyi_plan_build_reload(policy, &running, names, ret_plan, err);
+	return pyi_plan_build_reload(policy, &running, names, ret_plan, err);
 }
 
 static int resolve(const struct pyi_abi_sandbox *sandbox, const struct pyi_policy *policy,
-		   bool want_idmap, struct pyi_grants *ret_grants, struct pyi_err *err)
+		   enum pyi_idmap_use use, struct pyi_grants *ret_grants, struct pyi_err *err)
 {
+	if (sandbox->flags & PYI_SANDBOX_USERNS)
+		use = PYI_IDMAP_NONE;
 	return pyi_resolve_paths(
 		policy, sandbox->flags & PYI_SANDBOX_COMMAND ? pyi_command_runtime_paths : NULL,
-		want_idmap && !(sandbox->flags & PYI_SANDBOX_USERNS), ret_grants, err);
+		use, ret_grants, err);
 }
 
 /*
@@ -97,14 +100,13 @@ static int plan_old(struct pyi_reload_files *files, const struct pyi_policy *pol
 	static const struct pyi_grants no_grants;
 	struct pyi_err unused = { 0 };
 
-	if (resolve(files->sandbox, policy, true, &files->was, &unused) == 0) {
+	if (resolve(files->sandbox, policy, PYI_IDMAP_ASSUME, &files->was, &unused) == 0) {
 		/* A file that it would have to make is not there. */
 		pyi_resolve_undo(&files->was);
-		if (pyi_reload_files_plan(files->sandbox, policy, NULL, &files->was, &files->from,
-					  &unused) == 0)
+		if (pyi_reload_files_plan(files, policy, NULL, &files->was, &files->from, &unused) == 0)
 			return 0;
 	}
-	return pyi_reload_files_plan(files->sandbox, &nothing, NULL, &no_grants, &files->from, err);
+	return pyi_reload_files_plan(files, &nothing, NULL, &no_grants, &files->from, err);
 }
 
 static bool is_denied_by(const struct pyi_grants *grants, const struct pyi_grant *deny)
@@ -133,23 +135,20 @@ static int plan_both(struct pyi_reload_files *files, const struct pyi_policy *po
 		for (size_t i = 0; i < of[k]->n_tops; i++)
 			both->tops[both->n_tops++] = of[k]->tops[i];
 	}
-	return pyi_reload_files_plan(files->sandbox, policy, NULL, both, &files->both, err);
+	return pyi_reload_files_plan(files, policy, NULL, both, &files->both, err);
 }
 
 /* The places of the start, and of its ceiling. */
-static int plan_ceiling(struct pyi_reload_files *files, const char *name, struct pyi_err *err)
+static int plan_ceiling(struct pyi_reload_files *files, const char *name,
+			const struct pyi_policy *start, struct pyi_err *err)
 {
-	struct pyi_policy *start = NULL;
-	const struct pyi_policy *of;
-	int ret = pyi_policy_store_get(name, NULL, &start, err);
+	const struct pyi_policy *of = pyi_policy_ceiling_files(start) ? start->ceiling : start;
+	int ret;
 
-	if (ret < 0)
-		return ret;
-	of = pyi_policy_ceiling_files(start) ? start->ceiling : start;
-	ret = resolve(files->sandbox, of, false, &files->ceiling_grants, err);
+	ret = resolve(files->sandbox, of, PYI_IDMAP_NONE, &files->ceiling_grants, err);
 	if (ret == 0) {
 		pyi_resolve_undo(&files->ceiling_grants);
-		ret = pyi_reload_files_plan(files->sandbox, of, NULL, &files->ceiling_grants,
+		ret = pyi_reload_files_plan(files, of, NULL, &files->ceiling_grants,
 					    &files->ceiling, err);
 	}
 	if (ret == 0) {
@@ -166,24 +165,26 @@ static int plan_ceiling(struct pyi_reload_files *files, const char *name, struct
 	/* The plans borrow rules of it for messages only, and those are not printed. */
 	for (size_t i = 0; files->ceiling && i < files->ceiling->n_ops; i++)
 		files->ceiling->ops[i].rule = NULL;
-	pyi_policy_free(start);
 	return ret < 0 ? pyi_err_add(err, "the ceiling of sandbox '%s'", name) : 0;
 }
 
 int pyi_reload_files_begin(struct pyi_reload_files *files, const struct pyi_abi_sandbox *sandbox,
-			   const char *name, const struct pyi_policy *from,
-			   const struct pyi_policy *to, struct pyi_err *err)
+			   const char *name, const struct pyi_policy *start,
+			   const struct pyi_policy *from, const struct pyi_policy *to,
+			   struct pyi_err *err)
 {
 	int ret;
 
 	*files = (struct pyi_reload_files){ .sandbox = sandbox };
 	if (!(sandbox->flags & PYI_SANDBOX_TREE) || !pyi_reload_files_are_due(from, to))
 		return 0;
-	ret = resolve(sandbox, to, true, &files->grants, err);
+	ret = read_ids(files, err);
+	if (ret == 0)
+		ret = resolve(sandbox, to, PYI_IDMAP_ASSUME, &files->grants, err);
 	if (ret == 0)
 		ret = plan_old(files, from, err);
 	if (ret == 0)
-		ret = plan_ceiling(files, name, err);
+		ret = plan_ceiling(files, name, start, err);
 	if (ret == 0 && sandbox->flags & PYI_SANDBOX_LSM)
 		ret = plan_both(files, to, err);
 	files->is_needed = true;
@@ -293,15 +294,20 @@ int pyi_reload_files_settle(const struct pyi_abi_sandbox *sandbox, const char *n
 			    const struct pyi_policy *to, struct pyi_err *err)
 {
 	struct pyi_reload_files files;
+	struct pyi_policy *start = NULL;
 	struct pyi_plan *plan = NULL;
-	int ret = pyi_reload_files_begin(&files, sandbox, name, from, to, err);
+	int ret = pyi_policy_store_get(name, NULL, &start, err);
 
+	if (ret < 0)
+		return ret;
+	ret = pyi_reload_files_begin(&files, sandbox, name, start, from, to, err);
 	if (ret == 0 && files.is_needed)
-		ret = pyi_reload_files_plan(sandbox, to, NULL, &files.grants, &plan, err);
+		ret = pyi_reload_files_plan(&files, to, NULL, &files.grants, &plan, err);
 	files.way = way;
 	if (ret == 0)
 		ret = pyi_reload_files_change(&files, files.from, plan, false, err);
 	pyi_plan_free(plan);
 	pyi_reload_files_release(&files, true);
+	pyi_policy_free(start);
 	return ret;
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "plan/grants.h"
 
@@ -19,6 +20,8 @@ struct pyi_reload_files {
 	const struct pyi_abi_sandbox *sandbox;
 	const struct pyi_tree_way *way; /* into an ordinary user's; set by the caller before it changes the tree */
 	bool is_needed;			/* else nothing below is there */
+	uid_t uid;			/* the guest\'s */
+	gid_t gid;
 	struct pyi_grants grants; /* of the new policy; the plan is made with them */
 	struct pyi_grants was;	  /* of the old one */
 	struct pyi_plan *from;	  /* the old policy's tree */
@@ -34,12 +37,14 @@ struct pyi_reload_files {
 bool pyi_reload_files_are_due(const struct pyi_policy *from, const struct pyi_policy *to);
 
 /*
- * What is there to be done for another policy? Resolves the paths of both; where files are not touched this costs
- * nothing. Makes the files that write rules name: with keep_made false (or on failure) `release` takes them back.
+ * What is there to be done for another policy than `from`, in a sandbox that `start` is the first one of? Resolves
+ * the paths of both; where files are not touched this costs nothing. Makes the files that write rules name: with
+ * keep_made false (or on failure) `release` takes them back.
  */
 int pyi_reload_files_begin(struct pyi_reload_files *files, const struct pyi_abi_sandbox *sandbox,
-			   const char *name, const struct pyi_policy *from,
-			   const struct pyi_policy *to, struct pyi_err *err);
+			   const char *name, const struct pyi_policy *start,
+			   const struct pyi_policy *from, const struct pyi_policy *to,
+			   struct pyi_err *err);
 void pyi_reload_files_release(struct pyi_reload_files *files, bool keep_made);
 
 /* Is all of the new plan within what the sandbox was made for? The error names the rule. */
@@ -56,7 +61,7 @@ int pyi_reload_files_settle(const struct pyi_abi_sandbox *sandbox, const char *n
 			    const struct pyi_policy *to, struct pyi_err *err);
 
 /* The plan of a policy for this sandbox, with its files where grants is not NULL. */
-int pyi_reload_files_plan(const struct pyi_abi_sandbox *sandbox, const struct pyi_policy *policy,
+int pyi_reload_files_plan(const struct pyi_reload_files *files, const struct pyi_policy *policy,
 			  const struct pyi_names *names, const struct pyi_grants *grants,
 			  struct pyi_plan **ret_plan, struct pyi_err *err);
 

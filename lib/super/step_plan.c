@@ -128,9 +128,9 @@ int pyi_step_plan(struct pyi_run *run, struct pyi_err *err)
 				   "root may load: run it as root, or without the trace");
 	run->keeps_warned = pyi_warned_wants_trace(run);
 	ret = pyi_resolve_paths(run->policy, is_command ? pyi_command_runtime_paths : NULL,
-				run->facts.is_root, &run->grants, err);
+				run->facts.is_root ? PYI_IDMAP_TRY : PYI_IDMAP_NONE, &run->grants, err);
 	if (!ret && pyi_policy_ceiling_files(run->policy))
-		ret = pyi_resolve_paths(run->policy->ceiling, NULL, false, &run->ceiling, err);
+		ret = pyi_resolve_paths(run->policy->ceiling, NULL, PYI_IDMAP_NONE, &run->ceiling, err);
 	if (!ret)
 		ret = pyi_resolve_check_counted(run->policy, err);
 	if (!ret)

@@ -32,24 +32,25 @@ while True:
 PY
 says() { [ "$("$PYISOLATE" logs "$1" | tail -n 1)" = "$2" ]; }
 
-# Ask as a reload does: prints the errno, and the kinds of the descriptors that came.
+# Ask as a reload does, with each of the tokens (|): prints the errno, and the kinds of the descriptors that came.
 cat >ask.py <<'PY'
 import array, os, socket, sys
-path, token = sys.argv[1], sys.argv[2].encode()
-s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+path, tokens = sys.argv[1], sys.argv[2].split("|")
 n = int(sys.argv[3]) if len(sys.argv) > 3 else 1
-s.sendmsg([sys.argv[4].encode() if len(sys.argv) > 4 else b"pyidoor\0", token],
-          [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()] * n))] if n else [], 0, path)
-theirs.close()
-ours.settimeout(3)
-try:
+magic = sys.argv[4].encode() if len(sys.argv) > 4 else b"pyidoor\0"
+def ask(token):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.sendmsg([magic, token.encode()],
+              [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()] * n))] if n else [], 0, path)
+    theirs.close()
+    ours.settimeout(10)
     data, control, _, _ = ours.recvmsg(16, socket.CMSG_SPACE(64))
-except TimeoutError:
-    print("no answer"); sys.exit()
-fds = array.array("i")
-for _, _, c in control: fds.frombytes(c[:len(c) // 4 * 4])
-print(int.from_bytes(data, sys.byteorder) if data else "nothing", *[os.readlink(f"/proc/self/fd/{f}").split(":")[0] for f in fds])
+    fds = array.array("i")
+    for _, _, c in control: fds.frombytes(c[:len(c) // 4 * 4])
+    return [int.from_bytes(data, sys.byteorder) if data else "nothing",
+            *[os.readlink(f"/proc/self/fd/{f}").split(":")[0] for f in fds]]
+print(*sum(map(ask, tokens), []))
 PY
 ask() { python3 ask.py "$@"; }
 open_fds() { ls "/proc/$(supervisor "${p}a")/fd" | wc -l; }
@@ -69,8 +70,7 @@ ok "and the door stays" test -S "$door"
 
 # ---- who is let in
 is "$(ask "$door" 'the token of this door')" "0 user mnt" "the token gets the namespaces"
-is "$(ask "$door" 'the token of this doof')" "13" "another one gets nothing"
-is "$(ask "$door" 'the token of this door')" "11" "and the right one waits after it"
+is "$(ask "$door" 'the token of this doof|the token of this door')" "13 11" "another one gets nothing, and the right one waits after it"
 sleep 0.3
 is "$(ask "$door" 'the token of this door')" "0 user mnt" "as long as it was said"
 is "$(ask "$door" short)" "71" "what is too short for a token"
@@ -104,6 +104,28 @@ like "$err" "PermissionError|Operation not permitted" "it has no such sockets"
 
 # ---- one of another user
 is "$(stat -c %a "$PYISOLATE_RUN_DIR/policy")" 700 "nobody else can come to the door"
+
+# ---- what a reload works with stays, and the guest cannot get there
+cat >inside.py <<'PY'
+import os, sys, time
+d = os.open(sys.argv[1] + "/a", os.O_RDONLY)
+while "b" not in os.listdir(sys.argv[1]): time.sleep(0.01)
+def may(what, *args, **kw):
+    try:
+        what(*args, **kw)
+        return "yes"
+    except OSError:
+        return "no"
+work = "/.pyisolate"
+print("there" if os.path.isdir(work) else "gone", may(os.chmod, work, 0o777), may(os.listdir, work), may(os.chdir, work),
+      may(os.mkdir, work + "/own/x"), may(os.chmod, "..", 0o777, dir_fd=d) if os.chmod in os.supports_dir_fd else "no",
+      may(os.mkdir, "/x"), flush=True)
+time.sleep(600)
+PY
+pyi spawn "${p}i" -p a.yml --token-file tok inside.py "$D"
+pyi reload "${p}i" b.yml --token-file tok
+ok "where reloads work the guest does not get in" wait_for 10 says "${p}i" "there no no no no no no"
+pyi stop "${p}i"
 
 # ---- what is left
 pyi stop "${p}a"

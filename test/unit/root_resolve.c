@@ -56,7 +56,8 @@ static int resolve(struct pyi_fs_rule *rule, bool want_idmap)
 	struct pyi_policy policy = { .fs = rule, .n_fs = 1 };
 
 	pyi_grants_release(&grants);
-	return pyi_resolve_paths(&policy, NULL, want_idmap, &grants, &err);
+	return pyi_resolve_paths(&policy, NULL, want_idmap ? PYI_IDMAP_TRY : PYI_IDMAP_NONE,
+				 &grants, &err);
 }
 
 /* Somebody else's link must not decide what is granted. */

@@ -114,7 +114,7 @@ static int resolve(struct pyi_fs_rule *rules, size_t n)
 
 	pyi_grants_release(&grants);
 	memset(&err, 0, sizeof(err));
-	return pyi_resolve_paths(&policy, NULL, false, &grants, &err);
+	return pyi_resolve_paths(&policy, NULL, PYI_IDMAP_NONE, &grants, &err);
 }
 
 static int resolve_one(unsigned int access, char *path)
@@ -389,7 +389,7 @@ static void test_extra(void **state)
 
 	(void)state;
 	pyi_grants_release(&grants);
-	assert_int_equal(pyi_resolve_paths(&policy, extra, true, &grants, &err), 0);
+	assert_int_equal(pyi_resolve_paths(&policy, extra, PYI_IDMAP_TRY, &grants, &err), 0);
 	assert_int_equal(grants.n, 2);
 	assert_grant(0, in_top("d"), PYI_PATH_DIR);
 	assert_grant(1, in_top("d/sub"), PYI_PATH_DIR);
