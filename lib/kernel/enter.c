@@ -63,8 +63,8 @@ static int put(int fd, int number, struct pyi_err *err)
 }
 
 /*
- * 0 to 2 as given, 3 to 5 and 8 for Python, what is needed until the exec above them, nothing else. Everything is moved up
- * first: any of them may sit on a number that another one is to get.
+ * 0 to 2 as given, 3 to 5 and 8 for Python, what is needed until the exec above them, nothing else. Everything is
+ * moved up first: any of them may sit on a number that another one is to get.
  */
 static int order_fds(struct fds *fds, struct pyi_err *err)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The least that a start like ours can cost: the system calls that it cannot do without, and nothing else. A control
- * group on the v2 hierarchy and on v1's memory and pids where they are, the namespaces, a tmpfs for a root with a /proc,
- * the way back closed, ids and capabilities dropped, Landlock, a seccomp filter of the size of ours, two executions of a
- * small static program, and all of it away again. No policy, no messages, no image, no interpreter, no look at the host.
- * Needs root. As `bare guest` it is what is started in the end.
+ * group on the v2 hierarchy and on v1's memory and pids where they are, the namespaces, a tmpfs for a root with a
+ * /proc, the way back closed, ids and capabilities dropped, Landlock, a seccomp filter of the size of ours, two
+ * executions of a small static program, and all of it away again. No network namespace, policy, messages, image,
+ * interpreter, no look at the host. Needs root. As `bare guest` it is what is started in the end.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -117,7 +117,7 @@ static void lock_down(void)
 	must("setresgid", syscall(SYS_setresgid, GUEST_ID, GUEST_ID, GUEST_ID));
 	must("setresuid", syscall(SYS_setresuid, GUEST_ID, GUEST_ID, GUEST_ID));
 	must("capset", syscall(SYS_capset, &header, none));
-	/* Short for every number that there is, which the kernel tries when it takes the filter, as a search tree is. */
+	/* Short for every number that there is, all of which the kernel tries first, as a search tree is. */
 	insns[0] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0);
 	insns[1] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 100000, 1, 0);
 	insns[2] = (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA | BPF_K, N_INSNS - 4);
