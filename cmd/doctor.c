@@ -65,16 +65,17 @@ static int report(bool as_json)
 {
 	struct pyi_err image_err = { 0 };
 	const char *image = image_state(&image_err);
-	_cleanup_buf struct pyi_buf out = PYI_BUF_INIT;
+	_cleanup_buf struct pyi_buf out = PYI_BUF_INIT, pins = PYI_BUF_INIT;
 	struct pyi_facts facts = { 0 };
 	int ret;
 
 	pyi_probe_all(&facts);
+	pyi_bpf_list_others(&pins);
 	if (as_json)
-		pyi_doctor_print_json(&facts, image, &out);
+		pyi_doctor_print_json(&facts, image, pyi_buf_str(&pins), &out);
 	else
-		pyi_doctor_print(&facts, image, &out);
-	if (out.failed) {
+		pyi_doctor_print(&facts, image, pyi_buf_str(&pins), &out);
+	if (out.failed || pins.failed) {
 		pyi_log_error("out of memory");
 		return PYI_EXIT_FAILURE;
 	}

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct pyi_buf;
 struct pyi_err;
 struct pyi_facts;
 struct pyi_plan;
@@ -173,6 +174,12 @@ int pyi_bpf_sweep(struct pyi_bpf *bpf);
 
 /* Remove every pin and our empty parent cgroups (doctor --unload). Refuses while a sandbox of ours is live. */
 int pyi_bpf_unload(struct pyi_err *err);
+
+/*
+ * What other versions and builds than this one have pinned, and for how many sandboxes: "v1/0123456789ab-2f (1
+ * sandbox), ..."; nothing is added where there is nothing, or where it cannot be seen (root sees it). bpf_others.c.
+ */
+void pyi_bpf_list_others(struct pyi_buf *out);
 
 /* Fill facts->bpf_cgroup: cheap; pins of ours count as proof, else a small program is loaded and attached. */
 void pyi_bpf_probe(struct pyi_facts *facts);

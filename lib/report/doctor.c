@@ -261,7 +261,8 @@ static const char *byte_count(const struct pyi_facts *facts, char *buf, size_t s
 	return buf;
 }
 
-void pyi_doctor_print(const struct pyi_facts *facts, const char *image, struct pyi_buf *out)
+void pyi_doctor_print(const struct pyi_facts *facts, const char *image, const char *pins,
+		      struct pyi_buf *out)
 {
 	const char *mode = default_mode(facts);
 	char grade = pyi_doctor_grade(facts), bytes[64];
@@ -292,9 +293,12 @@ void pyi_doctor_print(const struct pyi_facts *facts, const char *image, struct p
 	pyi_buf_printf(out, "reload of files: %s\n", file_reload(facts));
 	pyi_buf_printf(out, "bytes of files: %s\n", byte_count(facts, bytes, sizeof(bytes)));
 	pyi_buf_printf(out, "image: %s\n", image);
+	if (*pins)
+		pyi_buf_printf(out, "pins of other versions, which go on beside this one: %s\n", pins);
 }
 
-void pyi_doctor_print_json(const struct pyi_facts *facts, const char *image, struct pyi_buf *out)
+void pyi_doctor_print_json(const struct pyi_facts *facts, const char *image, const char *pins,
+			   struct pyi_buf *out)
 {
 	char grade[2] = { pyi_doctor_grade(facts) }, bytes[64];
 	struct pyi_json json;
@@ -310,6 +314,7 @@ void pyi_doctor_print_json(const struct pyi_facts *facts, const char *image, str
 	pyi_json_string(&json, "file_reload", file_reload(facts));
 	pyi_json_string(&json, "bytes_of_files", byte_count(facts, bytes, sizeof(bytes)));
 	pyi_json_string(&json, "image", image);
+	pyi_json_string(&json, "other_pins", *pins ? pins : NULL);
 	pyi_json_object(&json, "features");
 	for (int i = 0; i < N_FEATURES; i++) {
 		enum feature_id id = (enum feature_id)i;

@@ -17,13 +17,19 @@ char pyi_doctor_grade(const struct pyi_facts *facts);
 /* Would `run` start a sandbox here at all, with a policy that grants nothing? The planner is asked. */
 bool pyi_doctor_can_run(const struct pyi_facts *facts);
 
-/* Readable text. `image`: the state of the image that runs start from, one line. */
-void pyi_doctor_print(const struct pyi_facts *facts, const char *image, struct pyi_buf *out);
+/*
+ * Readable text. `image`: the state of the image that runs start from, one line. `pins`: what others than this build
+ * have pinned, one line; "": nothing.
+ */
+void pyi_doctor_print(const struct pyi_facts *facts, const char *image, const char *pins,
+		      struct pyi_buf *out);
 
 /*
  * One JSON object and a newline: release, root, can_run, grade, default_mode, landlock_abi, bytes_of_files, image,
- * features {NAME: {on, detail, errno, purpose, loss, advice}}; errno, loss and advice are null for what is on.
+ * other_pins (null: none), features {NAME: {on, detail, errno, purpose, loss, advice}}; errno, loss and advice are null
+ * for what is on.
  */
-void pyi_doctor_print_json(const struct pyi_facts *facts, const char *image, struct pyi_buf *out);
+void pyi_doctor_print_json(const struct pyi_facts *facts, const char *image, const char *pins,
+			   struct pyi_buf *out);
 
 #endif

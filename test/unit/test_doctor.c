@@ -38,8 +38,8 @@ static void check_grade(const struct pyi_facts *facts, char want)
 
 	assert_int_equal(pyi_doctor_grade(facts), want);
 	assert_int_equal(pyi_doctor_can_run(facts), want != 'F');
-	pyi_doctor_print(facts, "valid", &text);
-	pyi_doctor_print_json(facts, "valid", &json);
+	pyi_doctor_print(facts, "valid", "", &text);
+	pyi_doctor_print_json(facts, "valid", "", &json);
 	line[7] = want;
 	member[9] = want;
 	assert_non_null(strstr(pyi_buf_str(&text), line));
@@ -104,12 +104,12 @@ static void test_what_is_off_says_so(void **state)
 
 	facts.landlock.errnum = EOPNOTSUPP;
 	snprintf(facts.landlock.detail, sizeof(facts.landlock.detail), "landlock_create_ruleset");
-	pyi_doctor_print(&facts, "valid", &text);
+	pyi_doctor_print(&facts, "valid", "", &text);
 	assert_non_null(strstr(pyi_buf_str(&text), "\noff  landlock"));
 	assert_non_null(strstr(pyi_buf_str(&text), "why: landlock_create_ruleset: EOPNOTSUPP\n"));
 	assert_non_null(strstr(pyi_buf_str(&text), "what to do: boot with 'landlock'"));
 	assert_null(strstr(pyi_buf_str(&text), "(null)"));
-	pyi_doctor_print_json(&facts, "valid", &json);
+	pyi_doctor_print_json(&facts, "valid", "", &json);
 	assert_non_null(strstr(pyi_buf_str(&json),
 			       "\"landlock\":{\"on\":false,\"detail\":\"landlock_create_ruleset\","
 			       "\"errno\":\"EOPNOTSUPP\",\"purpose\":\""));
@@ -131,7 +131,7 @@ static void test_nothing(void **state)
 	for (size_t i = 0; i < PYI_ARRAY_SIZE(all); i++)
 		all[i]->errnum = 524; /* ENOTSUPP: the kernel has errnos that the library has no name for */
 	check_grade(&facts, 'F');
-	pyi_doctor_print(&facts, "valid", &text);
+	pyi_doctor_print(&facts, "valid", "", &text);
 	assert_null(strstr(pyi_buf_str(&text), "(null)"));
 	assert_null(strstr(pyi_buf_str(&text), "\non "));
 }
