@@ -43,7 +43,7 @@ if [ "$(id -u)" = 0 ] && [ -z "${PYI_NO_VM-}" ]; then
 	mkdir -p "$work/vm/bin/unit" "$work/vm/src" "$work/vm/vm" "$work/vm/tap"
 	cp "$bin" "$work/vm/bin/pyisolate" && cp -R "$helpers" "$work/vm/bin/helper" && cp -R "$top/test" "$work/vm/src/"
 	echo "==> in the virtual machine"
-	PYI_VM_TEST_TIMEOUT=1800 sh "$top/test/vm/run.sh" "$work/vm" "$work/vm/tap" test/bench/lsm.t || cat "$work/vm/tap/vm.tap"
+	PYI_VM_ICOUNT=1 PYI_VM_TEST_TIMEOUT=1800 sh "$top/test/vm/run.sh" "$work/vm" "$work/vm/tap" test/bench/lsm.t || cat "$work/vm/tap/vm.tap"
 	export PYI_BENCH_TAP="$work/vm/tap/guest.tap"
 fi
 export PYI_TEST_IMAGES="$work/images" XDG_CACHE_HOME="$work/images" HOST_PATH="$PATH"
