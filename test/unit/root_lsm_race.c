@@ -2,11 +2,9 @@
 /*
  * The kernel may take the processor from an LSM program in the middle and give it to the next process, which runs the
  * same program: neither may see the other's path. Two processes on one processor, with long paths. Full preemption is
- * what makes that happen; only the virtual machine is asked for it.
+ * what makes that happen; the virtual machine is booted with it (see root_window.c).
  */
 #include "lsm_fixture.h"
-
-#include <sys/mount.h>
 
 enum { LONG_PATH = 700, RACE_SECONDS = 8 };
 
@@ -37,16 +35,6 @@ static int race(const void *arg)
 	return 0;
 }
 
-static void set_preemption(const char *how)
-{
-	_cleanup_fd int fd = -1;
-
-	(void)mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
-	fd = open("/sys/kernel/debug/sched/preempt", O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, how, strlen(how)) < 0)
-		print_message("preemption stays as it is: %s\n", strerror(errno));
-}
-
 /* "w/" or "hidden/" and then one deep path for both. */
 static void make_long_path(const char *below, char *out)
 {
@@ -74,8 +62,6 @@ static void long_paths_on_one_processor(void **state)
 	make_tree();
 	make_long_path("hidden", long_paths[0]);
 	make_long_path("w", long_paths[1]);
-	if (getenv("PYI_VM"))
-		set_preemption("full");
 	open_box(&box, 0);
 	args.cgroup = (uint64_t)pyi_cgroup_v2_fd(box.cgroup);
 	for (int i = 0; i < 2; i++) {
@@ -88,8 +74,6 @@ static void long_paths_on_one_processor(void **state)
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(wait_code(pids[i]), 0);
 	close_box(&box);
-	if (getenv("PYI_VM"))
-		set_preemption("voluntary");
 	print_message("%lu denied opens, %lu allowed ones\n", shared[0], shared[2]);
 	assert_true(shared[0] > 100 && shared[2] > 100);
 	assert_int_equal(shared[1], 0);
