@@ -16,6 +16,7 @@
 #include "base/fault.h"
 #include "base/util.h"
 #include "kernel/bpf_pins.h"
+#include "kernel/run_dir.h"
 #include "kernel/bpf_rows.h"
 #include "kernel/cgroup.h"
 #include "kernel/probe.h"
@@ -70,6 +71,22 @@ static int open_parent(const struct pyi_facts *facts, struct pyi_bpf **ret_bpf, 
 	bpf->parent_cgroup = (uint64_t)st.st_ino;
 	*ret_bpf = bpf;
 	return 0;
+}
+
+int pyi_bpf_pins_open_top(void)
+{
+	int fd = pyi_run_dir_open(PYI_PINS_TOP);
+
+	if (fd < 0 && (errno == EPERM || errno == ELOOP || errno == ENOTDIR))
+		errno = EACCES;
+	return fd;
+}
+
+int pyi_bpf_pins_check_top(void)
+{
+	_cleanup_fd int fd = pyi_bpf_pins_open_top();
+
+	return fd < 0 ? -errno : 0;
 }
 
 int pyi_bpf_open(const struct pyi_facts *facts, struct pyi_bpf **ret_bpf, struct pyi_err *err)

@@ -30,7 +30,6 @@
 #include "cgroup.skel.h"
 #include "kernel/bpf_named.h"
 #include "kernel/bpf_pins.h"
-#include "kernel/run_dir.h"
 #include "plan/facts.h"
 #include "pyi_abi.h"
 
@@ -207,23 +206,6 @@ static int open_lsm(struct pyi_bpf_maps *maps)
 	return ret;
 }
 
-/* Owned by the caller; -1 and errno. */
-static int open_top(void)
-{
-	int fd = pyi_run_dir_open(PYI_PINS_TOP);
-
-	if (fd < 0 && (errno == EPERM || errno == ELOOP || errno == ENOTDIR))
-		errno = EACCES;
-	return fd;
-}
-
-int pyi_bpf_pins_check_top(void)
-{
-	_cleanup_fd int fd = open_top();
-
-	return fd < 0 ? -errno : 0;
-}
-
 int pyi_bpf_pins_open(int parent_fd, uint64_t parent_cgroup, struct pyi_bpf_maps *ret_maps)
 {
 	struct pyi_bpf_maps maps = PYI_BPF_MAPS_INIT;
@@ -373,7 +355,7 @@ int pyi_bpf_pins_lock(int *ret_fd, struct pyi_err *err)
 
 		if (mkdir(PYI_PINS_TOP, 0700) < 0 && errno != EEXIST)
 			return pyi_err_sys(err, errno, "cannot make '" PYI_PINS_TOP "'");
-		fd = open_top();
+		fd = pyi_bpf_pins_open_top();
 		if (fd < 0 && errno == ENOENT)
 			continue;
 		if (fd < 0 && errno == EACCES)

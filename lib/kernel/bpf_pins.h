@@ -42,6 +42,9 @@ enum { PYI_PINS_NAME_MAX = 48, PYI_BPF_PARENTS_MAX = 8 };
  */
 int pyi_bpf_pins_check_top(void);
 
+/* The same, and its descriptor, owned by the caller; -1 and errno. */
+int pyi_bpf_pins_open_top(void);
+
 /* The name of the directory below PYI_PINS_ABI. */
 void pyi_bpf_pins_name(uint64_t parent_cgroup, char name[PYI_PINS_NAME_MAX]);
 
