@@ -268,10 +268,10 @@ static void print_real_path(const struct pyi_policy *policy, const char *path, u
 	putchar('\n');
 }
 
-/* Not granted, but a reload may. */
-static void print_ceiling(const struct pyi_origin *from)
+/* Not granted: may a reload? */
+static void print_ceiling(const char *verb, const struct pyi_origin *from)
 {
-	say("the ceiling lets a reload grant it");
+	say("the ceiling %s a reload grant it", verb);
 	print_origin(from);
 	putchar('\n');
 }
@@ -304,7 +304,9 @@ static int why_fs(const struct pyi_policy *policy, const char *action, unsigned 
 		print_real_path(policy, path, access);
 		ceiling = pyi_policy_ceiling_files(policy);
 		if (ceiling && pyi_policy_decide_fs(ceiling, path, access, &rule) == PYI_ALLOW)
-			print_ceiling(&rule->from);
+			print_ceiling("lets", &rule->from);
+		else if (ceiling && rule)
+			print_ceiling("does not let", &rule->from);
 		say("it would be allowed by: --allow-%s %s\n", access == PYI_EXEC ? "run" : action,
 		    path);
 	}
@@ -380,7 +382,9 @@ static int why_net(const struct pyi_policy *policy, const char *action, enum pyi
 		ceiling = pyi_policy_ceiling_net(policy);
 		if (ceiling && pyi_policy_decide_net(ceiling, op, proto, is_name ? host : NULL,
 						     addr, port, &above) == PYI_ALLOW)
-			print_ceiling(&above->from);
+			print_ceiling("lets", &above->from);
+		else if (ceiling && above)
+			print_ceiling("does not let", &above->from);
 		say("it would be allowed by: --allow-net %s%s\n", op == PYI_NET_BIND ? "bind:" : "",
 		    target);
 	}

@@ -284,7 +284,8 @@ static int do_op(struct pyi_tree *tree, const struct pyi_op *op, struct pyi_err 
 
 /*
  * A path of the ceiling: a rule for what it is on the host, and for an empty directory in its place, beneath which
- * parts of it can be mounted. Inside what is granted there is no place to make, nor need for one.
+ * parts of it can be mounted. Inside what is granted there is no place to make, nor need for one. Of a pattern the
+ * empty directory alone.
  */
 static int allow_ceiling(struct pyi_tree *tree, const struct pyi_landlock_row *row, struct pyi_err *err)
 {
@@ -295,7 +296,7 @@ static int allow_ceiling(struct pyi_tree *tree, const struct pyi_landlock_row *r
 
 	if (ret == 0 && row->is_dir != (bool)S_ISDIR(st.st_mode))
 		ret = pyi_err_set(err, ESTALE, "it was replaced while the sandbox started");
-	if (ret == 0)
+	if (ret == 0 && !row->is_place)
 		ret = pyi_landlock_allow(tree->ruleset_fd, tree->landlock_abi, source_fd, row->path,
 					 row->access, err);
 	if (ret || !row->is_dir)

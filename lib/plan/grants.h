@@ -49,4 +49,17 @@ struct pyi_grants {
 
 void pyi_grants_release(struct pyi_grants *grants);
 
+/* The pattern behind the real path of its fixed part, in which what is special is no wildcard. The caller frees it. */
+char *pyi_grants_pattern(const struct pyi_glob_top *top);
+
+struct pyi_dfa;
+struct pyi_err;
+
+/*
+ * The rules of the policy that these are of, by the real paths they lead to, as one automaton (policy/dfa.h) with the
+ * rules' numbers. As pyi_dfa_build; -E2BIG with the rule's place.
+ */
+int pyi_grants_dfa(const struct pyi_grants *grants, const struct pyi_policy *policy,
+		   struct pyi_dfa **ret_dfa, struct pyi_err *err);
+
 #endif

@@ -285,7 +285,8 @@ static int refuse_the_impossible(const struct pyi_build *b, struct pyi_err *err)
 			rule = &b->policy->net[i];
 		/* No rule of its own: it is the ceiling that needs it. */
 		if (!b->policy->n_net)
-			rule = pyi_policy_ceiling_net(b->policy)->net;
+			for (rule = pyi_policy_ceiling_net(b->policy)->net; rule->verdict == PYI_DENY;)
+				rule++;
 		return pyi_err_set(
 			err, EOPNOTSUPP,
 			"%s: network rule '%s' cannot be enforced without the bpf-cgroup layer (%s): %s",

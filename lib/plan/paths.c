@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/err.h"
 #include "base/util.h"
 #include "plan/build.h"
@@ -132,31 +131,13 @@ static int add_granted(struct pyi_build *b, struct rules *rules, struct pyi_err 
 	return r;
 }
 
-/* The pattern behind the real path of its fixed part, in which what is special is no wildcard. */
-static char *real_pattern(const struct pyi_glob_top *top)
-{
-	size_t len = strcspn(top->rule->path, "*?[");
-	_cleanup_buf struct pyi_buf out = PYI_BUF_INIT;
-
-	while (len && top->rule->path[len] != '/')
-		len--;
-	for (const char *p = strcmp(top->path, "/") != 0 ? top->path : ""; *p; p++) {
-		if (strchr("*?[", *p))
-			pyi_buf_printf(&out, "[%c]", *p);
-		else
-			pyi_buf_putc(&out, *p);
-	}
-	pyi_buf_puts(&out, top->rule->path + len);
-	return pyi_buf_take(&out);
-}
-
 static int add_patterns(struct pyi_build *b, struct rules *rules, struct pyi_err *err)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < b->grants->n_tops && !r; i++) {
 		const struct pyi_glob_top *top = &b->grants->tops[i];
-		const char *pattern = keep(rules, real_pattern(top), err);
+		const char *pattern = keep(rules, pyi_grants_pattern(top), err);
 
 		if (!pattern)
 			return -ENOMEM;

@@ -93,6 +93,7 @@ struct pyi_landlock_row {
 	bool is_dir;
 	bool may_make_special; /* symlinks, fifos and sockets may be made here: private file systems only */
 	bool may_list; /* directories beneath may be listed, files not read: the sandbox's own root */
+	bool is_place; /* of the ceiling: for what is mounted beneath it alone, not for what is there on the host */
 };
 
 /*
@@ -204,7 +205,8 @@ struct pyi_plan {
  * the exception of the policy, only until this returns.
  *
  * What the environment of the guest is: PATH, HOME=/tmp, TMPDIR=/tmp, USER, LOGNAME=sandbox, LANG=C.UTF-8, then what
- * the rules set or pass from the invoker's; a deny rule removes even these, and a warn rule but in mode dev. A pattern ("LC_*", "*") never passes the
+ * the rules set or pass from the invoker's; a deny rule removes even these, and a warn rule, but in mode dev.
+ * A pattern ("LC_*", "*") never passes the
  * variables that steer a loader, a shell or an interpreter (LD_*, PYTHON*, BASH_ENV, ...) unless it names their family:
  * "LD_*" and "LD_PRELOAD" do, "L*" does not.
  */

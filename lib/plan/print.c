@@ -173,7 +173,8 @@ static void print_ceiling(const struct pyi_plan *plan, struct pyi_buf *out)
 
 		pyi_buf_puts(out, "  ");
 		pyi_buf_printable(out, row->path);
-		pyi_buf_printf(out, "%s  %s\n", row->is_dir ? "/" : "", pyi_access_name(row->access));
+		pyi_buf_printf(out, "%s  %s%s\n", row->is_dir ? "/" : "",
+			       pyi_access_name(row->access), row->is_place ? " (what matches)" : "");
 	}
 	if (plan->may_tcp != plan->net_tcp || plan->may_udp != plan->net_udp ||
 	    plan->may_listen != plan->net_listen)

@@ -93,6 +93,7 @@ static void print_ceiling(const struct pyi_plan *plan, struct pyi_json *json)
 		pyi_json_string(json, "path", plan->ceiling[i].path);
 		print_access(json, plan->ceiling[i].access);
 		pyi_json_bool(json, "directory", plan->ceiling[i].is_dir);
+		pyi_json_bool(json, "what_matches", plan->ceiling[i].is_place);
 		pyi_json_end_object(json);
 	}
 	pyi_json_end_array(json);

@@ -3,7 +3,6 @@
 #include "policy/diff.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "base/util.h"
 #include "policy/contract.h"
 #include "policy/internal.h"
+#include "policy/limits.h"
 
 struct item {
 	char *text; /* owned */
@@ -98,6 +98,19 @@ static void add_env(struct list *list, const struct pyi_env_rule *rule)
 	add(list, &text, &rule->from);
 }
 
+static void add_limit(struct list *list, const struct pyi_policy *p, size_t i)
+{
+	_cleanup_buf struct pyi_buf text = PYI_BUF_INIT;
+	uint64_t value = pyi_limit_value(&pyi_limits_table[i], &p->limits);
+	char buf[32];
+
+	if (!value)
+		return;
+	pyi_buf_printf(&text, "%s %s", pyi_limit_keys[i],
+		       pyi_limit_format(&pyi_limits_table[i], value, buf));
+	add(list, &text, &p->limit_from[i]);
+}
+
 static void add_text(struct list *list, const char *text, const struct pyi_origin *from)
 {
 	_cleanup_buf struct pyi_buf copy = PYI_BUF_INIT;
@@ -120,7 +133,7 @@ static size_t count(const struct pyi_policy *p, enum pyi_section section)
 	case PYI_SECTION_CONTRACTS:
 		return p->contracts ? p->contracts->n : 0;
 	case PYI_SECTION_CEILING:
-		return p->ceiling ? p->ceiling->n_fs + p->ceiling->n_net : 0;
+		return p->ceiling ? p->ceiling->n_fs + p->ceiling->n_net + PYI_N_LIMITS : 0;
 	default:
 		return 1;
 	}
@@ -154,8 +167,10 @@ static void make_list(const struct pyi_policy *p, enum pyi_section section, stru
 			add_text(list, p->contracts->v[i].text, &p->contracts->v[i].from);
 		else if (section == PYI_SECTION_CEILING && i < p->ceiling->n_fs)
 			add_fs(list, &p->ceiling->fs[i]);
-		else if (section == PYI_SECTION_CEILING)
+		else if (section == PYI_SECTION_CEILING && i < p->ceiling->n_fs + p->ceiling->n_net)
 			add_net(list, &p->ceiling->net[i - p->ceiling->n_fs]);
+		else if (section == PYI_SECTION_CEILING)
+			add_limit(list, p->ceiling, i - p->ceiling->n_fs - p->ceiling->n_net);
 	}
 	list->failed = list->failed || !list->v;
 	if (!list->failed)
@@ -216,70 +231,21 @@ static int diff_section(const struct walk *walk, const struct pyi_policy *from,
 
 /* ------------------------------------------------------------------------------------------------------- limits */
 
-/* From LIMIT_SHARE on they have 32 bits. */
-enum limit_kind { LIMIT_SIZE, LIMIT_TIME, LIMIT_SHARE, LIMIT_COUNT, LIMIT_NODE };
-
-static const struct limit {
-	const char *key;
-	enum limit_kind kind;
-	size_t offset;
-} limits_table[] = {
-	{ "memory", LIMIT_SIZE, offsetof(struct pyi_limits, memory_bytes) },
-	{ "cpu", LIMIT_SHARE, offsetof(struct pyi_limits, cpu_permille) },
-	{ "cpu_time", LIMIT_TIME, offsetof(struct pyi_limits, cpu_time_ms) },
-	{ "wall_time", LIMIT_TIME, offsetof(struct pyi_limits, wall_time_ms) },
-	{ "pids", LIMIT_COUNT, offsetof(struct pyi_limits, pids) },
-	{ "open_files", LIMIT_COUNT, offsetof(struct pyi_limits, open_files) },
-	{ "output", LIMIT_SIZE, offsetof(struct pyi_limits, output_bytes) },
-	{ "tmp", LIMIT_SIZE, offsetof(struct pyi_limits, tmp_bytes) },
-	{ "net_bytes", LIMIT_SIZE, offsetof(struct pyi_limits, net_bytes) },
-	{ "net_rate", LIMIT_SIZE, offsetof(struct pyi_limits, net_rate) },
-	{ "numa", LIMIT_NODE, offsetof(struct pyi_limits, numa) },
-};
-
-static uint64_t value_of(const struct limit *limit, const struct pyi_limits *limits)
-{
-	const char *at = (const char *)limits + limit->offset;
-
-	return limit->kind >= LIMIT_SHARE ? *(const uint32_t *)at : *(const uint64_t *)at;
-}
-
-static const char *format_limit(const struct limit *limit, uint64_t value, char buf[32])
-{
-	if (!value)
-		return "none";
-	switch (limit->kind) {
-	case LIMIT_SIZE:
-		return pyi_format_size(value, buf);
-	case LIMIT_TIME:
-		return pyi_format_duration(value, buf);
-	case LIMIT_SHARE:
-		return pyi_format_cpu((uint32_t)value, buf);
-	case LIMIT_NODE:
-		value--;
-		break;
-	case LIMIT_COUNT:
-		break;
-	}
-	snprintf(buf, 32, "%" PRIu64, value);
-	return buf;
-}
-
 static int diff_limits(const struct walk *walk, const struct pyi_limits *from,
 		       const struct pyi_limits *to)
 {
 	int ret = 0;
 
-	for (size_t i = 0; i < PYI_ARRAY_SIZE(limits_table) && ret == 0; i++) {
-		const struct limit *limit = &limits_table[i];
-		uint64_t a = value_of(limit, from), b = value_of(limit, to);
+	for (size_t i = 0; i < PYI_N_LIMITS && ret == 0; i++) {
+		const struct pyi_limit *limit = &pyi_limits_table[i];
+		uint64_t a = pyi_limit_value(limit, from), b = pyi_limit_value(limit, to);
 		struct pyi_change change = { .section = walk->section, .sign = '~', .key = limit->key };
 		char was[32], is[32], text[128];
 
 		if (a == b)
 			continue;
-		snprintf(text, sizeof(text), "%s %s -> %s", limit->key, format_limit(limit, a, was),
-			 format_limit(limit, b, is));
+		snprintf(text, sizeof(text), "%s %s -> %s", limit->key,
+			 pyi_limit_format(limit, a, was), pyi_limit_format(limit, b, is));
 		change.text = text;
 		ret = walk->fn(&change, walk->arg);
 	}

@@ -111,8 +111,7 @@ char *pyi_rule_path(struct pyi_loader *loader, const struct pyi_source *source, 
 		    bool *ret_is_glob);
 
 /* The keys of `limits`. */
-extern const char *const pyi_limit_keys[];
-extern const size_t pyi_n_limit_keys;
+extern const char *const pyi_limit_keys[PYI_N_LIMITS];
 
 /* ---------------------------------------------------------------------------------------------------------- text */
 

@@ -36,6 +36,8 @@ void pyi_policy_free(struct pyi_policy *p)
 		free(p->env[i].value);
 		free(p->env[i].from.file);
 	}
+	for (size_t i = 0; i < PYI_N_LIMITS; i++)
+		free(p->limit_from[i].file);
 	free(p->fs);
 	free(p->net);
 	free(p->env);

@@ -86,6 +86,8 @@ struct pyi_limits {
 	uint32_t numa; /* the node whose CPUs and memory it gets, plus one */
 };
 
+enum { PYI_N_LIMITS = 11 };
+
 struct pyi_policy {
 	char *name; /* as the user named it: a path, a template's name, or "flags" */
 	enum pyi_on_violation on_violation;
@@ -100,9 +102,11 @@ struct pyi_policy {
 	size_t n_imports;
 	struct pyi_contract_set *contracts; /* policy/contract.h; NULL without any */
 	struct pyi_limits limits;
+	struct pyi_origin limit_from[PYI_N_LIMITS]; /* in the order of their keys; file NULL where there is none */
 	/*
-	 * What any policy that takes this one's place in a running sandbox may grant: fs and net of a policy that has
-	 * nothing else, allow rules without patterns. Of a list that was not given: what this one has. NULL: neither.
+	 * What any policy that takes this one's place in a running sandbox may grant (ceiling.h): fs, net and limits of
+	 * a policy that has nothing else, rules that allow and rules that deny. Of a list that was not given: what this
+	 * one has. NULL: neither.
 	 */
 	struct pyi_policy *ceiling;
 	bool has_ceiling_files; /* of a ceiling itself: fs (exec with it) was given, net was given */
@@ -200,10 +204,6 @@ enum pyi_verdict pyi_policy_decide_net(const struct pyi_policy *policy, enum pyi
 /* The ceiling's list when it was given, else NULL. */
 const struct pyi_policy *pyi_policy_ceiling_files(const struct pyi_policy *policy);
 const struct pyi_policy *pyi_policy_ceiling_net(const struct pyi_policy *policy);
-
-/* Does the list of a ceiling hold all that this rule grants? By what is written: no symlink is followed. */
-bool pyi_ceiling_holds_fs(const struct pyi_policy *ceiling, const struct pyi_fs_rule *rule);
-bool pyi_ceiling_holds_net(const struct pyi_policy *ceiling, const struct pyi_net_rule *rule);
 
 /* The built-in templates, in alphabetical order. */
 struct pyi_template {

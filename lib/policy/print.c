@@ -12,6 +12,7 @@
 #include "base/parse.h"
 #include "policy/contract.h"
 #include "policy/internal.h"
+#include "policy/limits.h"
 
 /* Characters YAML does not take raw, or that would fold or hide. */
 static bool needs_escape(uint32_t code)
@@ -175,46 +176,24 @@ static void print_imports(const struct pyi_policy *p, struct pyi_buf *out)
 	}
 }
 
-static void print_limit(struct pyi_buf *out, bool *has_title, const char *key, const char *value)
-{
-	if (!*has_title)
-		pyi_buf_puts(out, "limits:\n");
-	*has_title = true;
-	pyi_buf_printf(out, "  %s: %s\n", key, value);
-}
-
-static void print_limits(const struct pyi_limits *l, struct pyi_buf *out)
+static void print_limits(const struct pyi_policy *p, const char *indent, bool with_origins,
+			 struct pyi_buf *out)
 {
 	bool has_title = false;
 	char buf[32];
 
-	if (l->memory_bytes)
-		print_limit(out, &has_title, "memory", pyi_format_size(l->memory_bytes, buf));
-	if (l->cpu_permille)
-		print_limit(out, &has_title, "cpu", pyi_format_cpu(l->cpu_permille, buf));
-	if (l->cpu_time_ms)
-		print_limit(out, &has_title, "cpu_time", pyi_format_duration(l->cpu_time_ms, buf));
-	if (l->wall_time_ms)
-		print_limit(out, &has_title, "wall_time", pyi_format_duration(l->wall_time_ms, buf));
-	if (l->pids) {
-		snprintf(buf, sizeof(buf), "%" PRIu32, l->pids);
-		print_limit(out, &has_title, "pids", buf);
-	}
-	if (l->open_files) {
-		snprintf(buf, sizeof(buf), "%" PRIu32, l->open_files);
-		print_limit(out, &has_title, "open_files", buf);
-	}
-	if (l->output_bytes)
-		print_limit(out, &has_title, "output", pyi_format_size(l->output_bytes, buf));
-	if (l->tmp_bytes)
-		print_limit(out, &has_title, "tmp", pyi_format_size(l->tmp_bytes, buf));
-	if (l->net_bytes)
-		print_limit(out, &has_title, "net_bytes", pyi_format_size(l->net_bytes, buf));
-	if (l->net_rate)
-		print_limit(out, &has_title, "net_rate", pyi_format_size(l->net_rate, buf));
-	if (l->numa) {
-		snprintf(buf, sizeof(buf), "%" PRIu32, l->numa - 1);
-		print_limit(out, &has_title, "numa", buf);
+	for (size_t i = 0; i < PYI_N_LIMITS; i++) {
+		const struct pyi_limit *limit = &pyi_limits_table[i];
+		uint64_t value = pyi_limit_value(limit, &p->limits);
+
+		if (!value)
+			continue;
+		if (!has_title)
+			pyi_buf_printf(out, "%slimits:\n", indent);
+		has_title = true;
+		pyi_buf_printf(out, "%s  %s: %s", indent, limit->key,
+			       pyi_limit_format(limit, value, buf));
+		end_rule(out, &p->limit_from[i], with_origins && p->limit_from[i].file);
 	}
 }
 
@@ -227,18 +206,40 @@ static void print_contracts(const struct pyi_contract_set *set, bool with_origin
 	}
 }
 
+/* Denies of exec alone have a list of their own, as in the policy. */
+static void print_ceiling_files(const struct pyi_policy *ceiling, bool exec_only, bool with_origins,
+				struct pyi_buf *out)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ceiling->n_fs; i++)
+		n += is_exec_only(&ceiling->fs[i]) == exec_only;
+	if (exec_only && !n)
+		return;
+	pyi_buf_puts(out, exec_only ? "  exec:\n" : n ? "  fs:\n" : "  fs: []\n");
+	for (size_t i = 0; i < ceiling->n_fs; i++) {
+		const struct pyi_fs_rule *rule = &ceiling->fs[i];
+
+		if (is_exec_only(rule) != exec_only)
+			continue;
+		pyi_buf_puts(out, "  ");
+		add_rule(out, pyi_fs_rule_key(rule), rule->path, &rule->from, with_origins);
+	}
+}
+
 static void print_ceiling(const struct pyi_policy *ceiling, bool with_origins, struct pyi_buf *out)
 {
+	bool is_empty;
+
 	if (!ceiling)
 		return;
-	pyi_buf_puts(out, ceiling->has_ceiling_files || ceiling->has_ceiling_net ? "ceiling:\n"
-										 : "ceiling: {}\n");
-	if (ceiling->has_ceiling_files)
-		pyi_buf_puts(out, ceiling->n_fs ? "  fs:\n" : "  fs: []\n");
-	for (size_t i = 0; i < ceiling->n_fs; i++) {
-		pyi_buf_puts(out, "  ");
-		add_rule(out, pyi_fs_rule_key(&ceiling->fs[i]), ceiling->fs[i].path,
-			 &ceiling->fs[i].from, with_origins);
+	is_empty = !ceiling->has_ceiling_files && !ceiling->has_ceiling_net;
+	for (size_t i = 0; i < PYI_N_LIMITS; i++)
+		is_empty = is_empty && !pyi_limit_value(&pyi_limits_table[i], &ceiling->limits);
+	pyi_buf_puts(out, is_empty ? "ceiling: {}\n" : "ceiling:\n");
+	if (ceiling->has_ceiling_files) {
+		print_ceiling_files(ceiling, false, with_origins, out);
+		print_ceiling_files(ceiling, true, with_origins, out);
 	}
 	if (ceiling->has_ceiling_net)
 		pyi_buf_puts(out, ceiling->n_net ? "  net:\n" : "  net: []\n");
@@ -251,6 +252,7 @@ static void print_ceiling(const struct pyi_policy *ceiling, bool with_origins, s
 			 &ceiling->net[i].from, with_origins);
 		out->failed = out->failed || text.failed;
 	}
+	print_limits(ceiling, "  ", with_origins, out);
 }
 
 void pyi_policy_print(const struct pyi_policy *p, bool with_origins, struct pyi_buf *out)
@@ -263,7 +265,7 @@ void pyi_policy_print(const struct pyi_policy *p, bool with_origins, struct pyi_
 	print_net(p, with_origins, out);
 	print_env(p, with_origins, out);
 	print_imports(p, out);
-	print_limits(&p->limits, out);
+	print_limits(p, "", with_origins, out);
 	print_contracts(p->contracts, with_origins, out);
 	print_ceiling(p->ceiling, with_origins, out);
 }

@@ -92,6 +92,11 @@ int pyi_policy_parse_printed(const char *name, const char *text, size_t len,
 		ret = restore(&lines, &p->ceiling->fs[i].from);
 	for (size_t i = 0; p->ceiling && i < p->ceiling->n_net && ret == 0; i++)
 		ret = restore(&lines, &p->ceiling->net[i].from);
+	for (size_t i = 0; i < PYI_N_LIMITS && ret == 0; i++) {
+		ret = restore(&lines, &p->limit_from[i]);
+		if (p->ceiling && ret == 0)
+			ret = restore(&lines, &p->ceiling->limit_from[i]);
+	}
 	for (size_t i = 0; p->contracts && i < p->contracts->n && ret == 0; i++)
 		ret = restore(&lines, &p->contracts->v[i].from);
 	if (ret < 0) {

@@ -13,7 +13,8 @@ struct pyi_reader {
 	struct pyi_loader *loader;
 	struct pyi_source source; /* line: of the node being read */
 	const struct pyi_tree *tree;
-	bool is_old; /* version 0.1 or 1.0 of the first releases */
+	bool is_old;	 /* version 0.1 or 1.0 of the first releases */
+	bool in_ceiling; /* `limits` are those of the ceiling */
 };
 
 const struct pyi_node *pyi_reader_node(const struct pyi_reader *r, uint32_t i);

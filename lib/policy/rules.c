@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -302,12 +303,6 @@ void pyi_rule_add_import(struct pyi_loader *l, const struct pyi_source *source, 
 
 /* -------------------------------------------------------------------------------------------------------- limits */
 
-const char *const pyi_limit_keys[] = {
-	"memory", "cpu", "cpu_time",  "wall_time", "pids", "open_files",
-	"output", "tmp", "net_bytes", "net_rate",  "numa",
-};
-const size_t pyi_n_limit_keys = PYI_ARRAY_SIZE(pyi_limit_keys);
-
 static int parse_size_from(const char *text, uint64_t min, uint64_t *ret, struct pyi_err *err)
 {
 	uint64_t bytes = 0;
@@ -376,6 +371,7 @@ void pyi_rule_set_limit(struct pyi_loader *l, const struct pyi_source *source, c
 {
 	struct pyi_limits *limits = &l->policy->limits;
 	struct pyi_err err = { 0 };
+	size_t i = 0;
 	int r;
 
 	if (strcmp(key, "memory") == 0)
@@ -400,6 +396,12 @@ void pyi_rule_set_limit(struct pyi_loader *l, const struct pyi_source *source, c
 		r = parse_node(text, &limits->numa, &err);
 	else
 		r = parse_size_from(text, TMP_MIN, &limits->tmp_bytes, &err);
-	if (r)
+	if (r) {
 		pyi_loader_error(l, source, "%s: %s", key, err.msg);
+		return;
+	}
+	while (strcmp(key, pyi_limit_keys[i]) != 0)
+		i++;
+	free(l->policy->limit_from[i].file); /* of a parent */
+	take_origin(l, source, &l->policy->limit_from[i]);
 }

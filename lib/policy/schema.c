@@ -56,10 +56,10 @@ static const struct rule_key env_keys[] = {
 
 enum {
 	NAMES_MAX = 16,
-	/* How many of the keys, from the first, grant something in a spelling of today. */
-	FS_KEYS_ALLOW = 3,
-	EXEC_KEYS_ALLOW = 1,
-	NET_KEYS_ALLOW = 2,
+	/* How many of the keys, from the first, a ceiling may have: what grants in a spelling of today, deny. */
+	FS_KEYS_CEILING = 4,
+	EXEC_KEYS_CEILING = 2,
+	NET_KEYS_CEILING = 3,
 };
 
 /* One value, or a list of them. */
@@ -259,7 +259,7 @@ static bool read_old_limit(struct pyi_reader *r, const char *key, uint32_t value
 
 static bool is_limit(const char *key)
 {
-	for (size_t i = 0; i < pyi_n_limit_keys; i++)
+	for (size_t i = 0; i < PYI_N_LIMITS; i++)
 		if (strcmp(key, pyi_limit_keys[i]) == 0)
 			return true;
 	return false;
@@ -283,9 +283,13 @@ static void read_limits(struct pyi_reader *r, uint32_t map)
 
 		pyi_reader_at(r, k);
 		if (!is_limit(key)) {
-			if (!read_old_limit(r, key, value))
-				pyi_reader_unknown_key(r, key, "limits", pyi_limit_keys,
-						       pyi_n_limit_keys);
+			if (r->in_ceiling || !read_old_limit(r, key, value))
+				pyi_reader_unknown_key(r, key, "limits", pyi_limit_keys, PYI_N_LIMITS);
+			continue;
+		}
+		if (r->in_ceiling && strcmp(key, "numa") == 0) {
+			pyi_loader_error(r->loader, &r->source,
+					 "ceiling: numa is no quantity: no reload can change it anyhow");
 			continue;
 		}
 		text = pyi_reader_scalar(r, key, value);
@@ -330,29 +334,33 @@ static void read_on_violation(struct pyi_reader *r, uint32_t value)
 }
 
 /*
- * The lists have the rules that grant something, in the same words as the policy's own. They are gathered by the same
- * functions, in a policy of their own.
+ * The lists have rules that grant and rules that deny, in the same words as the policy's own. They are gathered by the
+ * same functions, in a policy of their own.
  */
 static void read_ceiling_list(struct pyi_reader *r, const char *key, uint32_t value)
 {
-	static const char *const names[] = { "fs", "exec", "net" };
+	static const char *const names[] = { "fs", "exec", "net", "limits" };
 	struct pyi_policy *ceiling = r->loader->policy;
+	bool is_files = strcmp(key, "fs") == 0 || strcmp(key, "exec") == 0;
 
 	if (strcmp(key, "fs") == 0)
-		read_rules(r, "ceiling: fs", value, fs_keys, FS_KEYS_ALLOW, take_fs);
+		read_rules(r, "ceiling: fs", value, fs_keys, FS_KEYS_CEILING, take_fs);
 	else if (strcmp(key, "exec") == 0)
-		read_rules(r, "ceiling: exec", value, exec_keys, EXEC_KEYS_ALLOW, take_exec);
+		read_rules(r, "ceiling: exec", value, exec_keys, EXEC_KEYS_CEILING, take_exec);
 	else if (strcmp(key, "net") == 0)
-		read_rules(r, "ceiling: net", value, net_keys, NET_KEYS_ALLOW, take_net);
+		read_rules(r, "ceiling: net", value, net_keys, NET_KEYS_CEILING, take_net);
+	else if (strcmp(key, "limits") == 0)
+		read_limits(r, value);
 	else
 		pyi_reader_unknown_key(r, key, "ceiling", names, PYI_ARRAY_SIZE(names));
 	ceiling->has_ceiling_net = ceiling->has_ceiling_net || strcmp(key, "net") == 0;
-	ceiling->has_ceiling_files = ceiling->has_ceiling_files || strcmp(key, "net") != 0;
+	ceiling->has_ceiling_files = ceiling->has_ceiling_files || is_files;
 }
 
 static void read_ceiling(struct pyi_reader *r, uint32_t map)
 {
 	struct pyi_policy *policy = r->loader->policy;
+	const struct pyi_loader doc = *r->loader;
 
 	pyi_reader_at(r, map);
 	if (pyi_reader_node(r, map)->kind != PYI_NODE_MAP) {
@@ -370,12 +378,19 @@ static void read_ceiling(struct pyi_reader *r, uint32_t map)
 		return;
 	}
 	r->loader->policy = policy->ceiling;
+	r->in_ceiling = true;
+	pyi_loader_begin(r->loader);
 	for (uint32_t k = pyi_reader_node(r, map)->first; k;
 	     k = pyi_reader_node(r, pyi_reader_node(r, k)->next)->next) {
 		pyi_reader_at(r, k);
 		read_ceiling_list(r, pyi_reader_node(r, k)->text, pyi_reader_node(r, k)->next);
 	}
+	pyi_loader_end(r->loader);
+	r->in_ceiling = false;
 	r->loader->policy = policy;
+	r->loader->doc_fs = doc.doc_fs;
+	r->loader->doc_net = doc.doc_net;
+	r->loader->doc_env = doc.doc_env;
 }
 
 /* What a document and a seed-era block have in common; false when the key is none of it. */

@@ -144,7 +144,8 @@ int pyi_result_add_denial(struct pyi_result *result, const struct pyi_denial *de
  *				limit_bytes}, PIDS_MAX {refused, limit}; a limit is null when it is not ours
  *	profile			only with --profile: see report/profile.h; null where there is none
  *	denials			the first 100: {rule, file, op, path (address of a network op, variable of "env"),
- *				errno, at, at_ms, pid, thread, warning, claim}; rule is null when its policy is not known any more; file, at
+ *				errno, at, at_ms, pid, thread, warning, claim}; rule is null when its policy is not
+ *				known any more; file, at
  *				(file and line of the guest's Python), at_ms and, on the host, pid and thread are null
  *				when unknown; warning and claim left out when false;
  *				grant (of an audit: the option that would allow it) where there is none

@@ -43,8 +43,8 @@ struct pyi_sandbox_row {
 };
 
 /*
- * A header and a line for each: NAME STATE REASON EXIT POLICY GEN CPU MEMORY DENIALS AGE NODE, separated by at least two
- * blanks, none of them empty ("-" where there is nothing to say), none with a blank in it.
+ * A header and a line for each: NAME STATE REASON EXIT POLICY GEN CPU MEMORY DENIALS AGE NODE, separated by at least
+ * two blanks, none of them empty ("-" where there is nothing to say), none with a blank in it.
  */
 void pyi_sandboxes_print(const struct pyi_sandbox_row *rows, size_t n, struct pyi_buf *out);
 

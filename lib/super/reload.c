@@ -136,6 +136,9 @@ static int review(struct pyi_registry *registry, const char *name,
 		files.way = &way;
 	}
 	job.plan = plan;
+	if (ret == 0 && request->names)
+		ret = pyi_reload_review_names(start, request->policy, request->names,
+					      sandbox->flags, err);
 	if (ret == 0)
 		ret = review_plan(&job, request, err);
 	pyi_plan_free(plan);

@@ -17,10 +17,13 @@
 #include "kernel/tree_change.h"
 #include "plan/cover.h"
 #include "plan/plan.h"
+#include "policy/ceiling.h"
+#include "policy/dfa.h"
 #include "policy/diff.h"
 #include "policy/policy.h"
 #include "pyi_abi.h"
 #include "super/policy_store.h"
+#include "super/reload_review.h"
 #include "super/steps.h"
 
 static int on_change(const struct pyi_change *change, void *arg)
@@ -162,9 +165,6 @@ static int plan_ceiling(struct pyi_reload_files *files, const char *name,
 		if (op->kind == PYI_OP_BIND && op->is_dir)
 			files->kept[files->n_kept++] = op->path;
 	}
-	/* The plans borrow rules of it for messages only, and those are not printed. */
-	for (size_t i = 0; files->ceiling && i < files->ceiling->n_ops; i++)
-		files->ceiling->ops[i].rule = NULL;
 	return ret < 0 ? pyi_err_add(err, "the ceiling of sandbox '%s'", name) : 0;
 }
 
@@ -175,7 +175,7 @@ int pyi_reload_files_begin(struct pyi_reload_files *files, const struct pyi_abi_
 {
 	int ret;
 
-	*files = (struct pyi_reload_files){ .sandbox = sandbox };
+	*files = (struct pyi_reload_files){ .sandbox = sandbox, .start = start };
 	if (!(sandbox->flags & PYI_SANDBOX_TREE) || !pyi_reload_files_are_due(from, to))
 		return 0;
 	ret = read_ids(files, err);
@@ -244,11 +244,48 @@ static int check_guarded(const struct pyi_policy *policy, struct pyi_err *err)
 		policy->name, dirs[0], dirs[0]);
 }
 
+struct refusal {
+	const struct pyi_policy *policy;
+	struct pyi_err *err;
+};
+
+static int on_excess(const struct pyi_excess *excess, void *arg)
+{
+	const struct refusal *refusal = arg;
+
+	return pyi_reload_refuse_excess(excess, refusal->policy, refusal->err);
+}
+
+/* By what is written it was within the ceiling; is it where the links of this host lead? */
+static int review_paths(const struct pyi_reload_files *files, const struct pyi_policy *policy,
+			struct pyi_err *err)
+{
+	const struct pyi_policy *ceiling = pyi_policy_ceiling_files(files->start);
+	struct refusal refusal = { policy, err };
+	struct pyi_dfa *inner = NULL, *outer = NULL;
+	int ret = 0;
+
+	if (!ceiling)
+		return 0;
+	ret = pyi_grants_dfa(&files->grants, policy, &inner, err);
+	if (ret == 0)
+		ret = pyi_grants_dfa(&files->ceiling_grants, ceiling, &outer, err);
+	if (ret == 0)
+		ret = pyi_ceiling_compare_paths(ceiling, outer, policy, inner,
+						files->sandbox->flags & PYI_SANDBOX_DEV, on_excess,
+						&refusal, err);
+	pyi_dfa_free(inner);
+	pyi_dfa_free(outer);
+	return ret;
+}
+
 int pyi_reload_files_review(const struct pyi_reload_files *files, const struct pyi_plan *plan,
 			    struct pyi_err *err)
 {
 	int ret = files->is_needed ? check_guarded(plan->policy, err) : 0;
 
+	if (!ret && files->is_needed)
+		ret = review_paths(files, plan->policy, err);
 	if (ret)
 		return ret;
 	for (size_t i = 0; files->is_needed && i < plan->n_ops; i++) {

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/util.h"
 #include "plan/plan.h"
+#include "policy/ceiling.h"
 #include "policy/diff.h"
 #include "policy/policy.h"
 #include "pyi_abi.h"
@@ -74,11 +75,38 @@ static int on_change(const struct pyi_change *change, void *arg)
 	return 0;
 }
 
+int pyi_reload_refuse_excess(const struct pyi_excess *excess, const struct pyi_policy *policy,
+			     struct pyi_err *err)
+{
+	const struct pyi_origin *from = excess->from;
+	char line[16] = "";
+
+	if (from && from->line)
+		snprintf(line, sizeof(line), ":%u", from->line);
+	return pyi_err_set(err, EPERM,
+			   "%.200s%s: %s is outside of the ceiling that the sandbox was started with: %s: %s, or spawn "
+			   "it again with a 'ceiling:' that holds it",
+			   from ? from->file : policy->name, line, excess->what, excess->why,
+			   excess->mend[0] ? excess->mend : "narrow it");
+}
+
+struct refusal {
+	const struct pyi_policy *policy;
+	struct pyi_err *err;
+};
+
+static int on_excess(const struct pyi_excess *excess, void *arg)
+{
+	const struct refusal *refusal = arg;
+
+	return pyi_reload_refuse_excess(excess, refusal->policy, refusal->err);
+}
+
 /* A policy may repeat the ceiling of the start, or leave it out. */
-static int review_ceiling(const struct pyi_policy *start, const struct pyi_policy *to,
+static int review_ceiling(const struct pyi_policy *start, const struct pyi_policy *to, bool is_dev,
 			  struct pyi_err *err)
 {
-	const struct pyi_policy *net = pyi_policy_ceiling_net(start);
+	struct refusal refusal = { to, err };
 	struct pyi_policy a = { .ceiling = start->ceiling }, b = { .ceiling = to->ceiling };
 	_cleanup_buf struct pyi_buf was = PYI_BUF_INIT, is = PYI_BUF_INIT;
 
@@ -91,16 +119,24 @@ static int review_ceiling(const struct pyi_policy *start, const struct pyi_polic
 				   "%s: ceiling: it is another one than that of the start, which holds while the "
 				   "sandbox runs: leave it out, or spawn it again",
 				   to->name);
-	for (size_t i = 0; net && i < to->n_net; i++) {
-		const struct pyi_net_rule *rule = &to->net[i];
+	return start->ceiling
+		       ? pyi_ceiling_compare(start->ceiling, to, is_dev, on_excess, &refusal, err)
+		       : 0;
+}
 
-		if (rule->verdict == PYI_ALLOW && !pyi_ceiling_holds_net(net, rule))
-			return pyi_err_set(err, EPERM,
-					   "%s:%u: net: '%s' is outside of the ceiling that the sandbox was started "
-					   "with: spawn it again with a 'ceiling:' that holds it",
-					   rule->from.file, rule->from.line, rule->text);
-	}
-	return 0;
+int pyi_reload_review_names(const struct pyi_policy *start, const struct pyi_policy *to,
+			    const struct pyi_names *names, uint32_t flags, struct pyi_err *err)
+{
+	const struct pyi_policy *net = pyi_policy_ceiling_net(start);
+	struct refusal refusal = { to, err };
+	int ret = 0;
+
+	for (size_t i = 0; net && i < names->n && !ret; i++)
+		for (size_t j = 0; j < names->v[i].n_addrs && !ret; j++)
+			ret = pyi_ceiling_compare_name(net, to, flags & PYI_SANDBOX_DEV,
+						       names->v[i].name, names->v[i].addrs[j],
+						       on_excess, &refusal, err);
+	return ret;
 }
 
 int pyi_reload_review(const struct pyi_policy *start, const struct pyi_policy *from,
@@ -114,7 +150,8 @@ int pyi_reload_review(const struct pyi_policy *start, const struct pyi_policy *f
 		return ret;
 	if (changes->failed)
 		return pyi_err_nomem(err);
-	return review.is_refused ? -err->errnum : review_ceiling(start, to, err);
+	return review.is_refused ? -err->errnum
+				 : review_ceiling(start, to, flags & PYI_SANDBOX_DEV, err);
 }
 
 /* The first rule that asks for it. */

@@ -19,6 +19,16 @@ int pyi_reload_review(const struct pyi_policy *start, const struct pyi_policy *f
 		      const struct pyi_policy *to, uint32_t flags, struct pyi_buf *changes,
 		      struct pyi_err *err);
 
+/* Is an address of one of the policy's names one that the ceiling of the start denies? */
+struct pyi_names;
+int pyi_reload_review_names(const struct pyi_policy *start, const struct pyi_policy *to,
+			    const struct pyi_names *names, uint32_t flags, struct pyi_err *err);
+
+/* -EPERM: this is too much for the ceiling of the start. */
+struct pyi_excess;
+int pyi_reload_refuse_excess(const struct pyi_excess *excess, const struct pyi_policy *policy,
+			     struct pyi_err *err);
+
 /* Does the plan need sockets that the sandbox was started without (PYI_SANDBOX_* flags of its entry)? */
 int pyi_reload_review_sockets(const struct pyi_plan *plan, uint32_t flags, struct pyi_err *err);
 

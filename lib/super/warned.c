@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* See warned.h. Of a variable only the name is told: its value may be a secret. A path in a record may be a lie of a guest with several threads: so it is a claim. */
+/*
+ * See warned.h. Of a variable only the name is told: its value may be a secret. A path in a record may be a lie of a
+ * guest with several threads: so it is a claim.
+ */
 #include "super/warned.h"
 
 #include <limits.h>

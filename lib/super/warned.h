@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the policy warns of and the BPF programs cannot tell: uses of files and programs where there are no LSM programs,
- * from the records of the tracer, which a run in mode `dev` then has; and variables, which the plan knows.
+ * What the policy warns of and the BPF programs cannot tell: uses of files and programs where there are no LSM
+ * programs, from the records of the tracer, which a run in mode `dev` then has; and variables, which the plan knows.
  */
 #ifndef PYI_SUPER_WARNED_H
 #define PYI_SUPER_WARNED_H

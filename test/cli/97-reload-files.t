@@ -72,7 +72,7 @@ mounts_of() { cut -d ' ' -f 5 "/proc/$(init_of "$1")/mountinfo" | sort; }
 
 wide="
 ceiling:
-  fs: [{write: $D}, {exec: /bin}, {exec: /usr}]
+  fs: [{write: $D}, {exec: /bin}, {exec: /usr}, {write: /var/cache}]
 "
 more=$wide
 policy a "read: $D/a" "deny: $D/a/deny"
@@ -116,7 +116,7 @@ is "$("$PYISOLATE" logs "${p}a" | grep -c '[?]' || :)" 0 "no file was ever seen 
 
 # ---- refused, with nothing changed
 policy out "read: /etc"
-refused "${p}a" out "out.yml:5: fs: 'read /etc' is outside of the ceiling that the sandbox was started with: spawn it again with a 'ceiling:' that holds it" "what the ceiling does not hold"
+refused "${p}a" out "out.yml:5: fs: 'read /etc' is outside of the ceiling that the sandbox was started with: it lets read '/etc', which no rule of the ceiling does: the nearest is 'write $D' (a.yml:9): narrow it, or spawn it again with a 'ceiling:' that holds it" "what the ceiling does not hold"
 policy out "exec: $D/c"
 refused "${p}a" out "out.yml:5: fs: 'exec $D/c' is outside of the ceiling" "programs where it lets write"
 policy out "read: $D/gone"

@@ -100,7 +100,8 @@ static size_t add_libraries(size_t n)
 		*end = '\0';
 		if (!rows[n - 1].path || strcmp(rows[n - 1].path, path))
 			rows[n++] = (struct pyi_landlock_row){ strdup(path), PYI_READ | PYI_EXEC,
-							       true, false, false };
+							       true,	     false,
+							       false,	     false };
 	}
 	return n;
 }
@@ -127,16 +128,29 @@ static int setup(void **state)
 	listen_yes = listener(&port_yes);
 	listen_no = listener(&port_no);
 
-	rows[n++] = (struct pyi_landlock_row){ in_top("ro"), PYI_READ | PYI_EXEC, true, false, false };
-	rows[n++] = (struct pyi_landlock_row){ in_top("rw"), PYI_READ | PYI_WRITE, true, false, false };
-	rows[n++] = (struct pyi_landlock_row){ in_top("rw2"), PYI_READ | PYI_WRITE, true, false, false };
-	rows[n++] = (struct pyi_landlock_row){ in_top("own"), PYI_READ | PYI_WRITE, true, true, false };
-	rows[n++] = (struct pyi_landlock_row){ in_top("one"), PYI_READ | PYI_WRITE, false, true, false };
+	rows[n++] = (struct pyi_landlock_row){ in_top("ro"), PYI_READ | PYI_EXEC,
+					       true,	     false,
+					       false,	     false };
+	rows[n++] = (struct pyi_landlock_row){ in_top("rw"), PYI_READ | PYI_WRITE,
+					       true,	     false,
+					       false,	     false };
+	rows[n++] = (struct pyi_landlock_row){ in_top("rw2"), PYI_READ | PYI_WRITE,
+					       true,	      false,
+					       false,	      false };
+	rows[n++] = (struct pyi_landlock_row){ in_top("own"), PYI_READ | PYI_WRITE,
+					       true,	      true,
+					       false,	      false };
+	rows[n++] = (struct pyi_landlock_row){ in_top("one"), PYI_READ | PYI_WRITE,
+					       false,	      true,
+					       false,	      false };
 	for (size_t i = 0; i < n; i++)
 		rows[i].path = strdup(rows[i].path);
-	rows[n++] = (struct pyi_landlock_row){ strdup("/proc/self"), PYI_READ, true, false, false };
-	rows[n++] = (struct pyi_landlock_row){ strdup("/dev/null"), PYI_READ | PYI_WRITE, false,
-					       false, false };
+	rows[n++] = (struct pyi_landlock_row){
+		strdup("/proc/self"), PYI_READ, true, false, false, false
+	};
+	rows[n++] = (struct pyi_landlock_row){
+		strdup("/dev/null"), PYI_READ | PYI_WRITE, false, false, false, false
+	};
 	plan.n_landlock = add_libraries(n);
 	net_row.ranges[0] = (struct pyi_net_range){ .port_min = port_yes,
 						    .port_max = port_yes,

@@ -130,6 +130,9 @@ static const struct golden goldens[] = {
 	{ "ceiling.yml", "root", "", 0, 0, 0, NULL, true },
 	{ "ceiling.yml", "user", "", 0, 0, 0, NULL, false },
 	{ "ceiling.yml", "landlock", "", 0, 0, 0, NULL, false },
+	{ "ceiling-patterns.yml", "root", "", 0, 0, 0, NULL, false },
+	{ "ceiling-patterns.yml", "root", "", 0, 0, 0, NULL, true },
+	{ "ceiling-patterns.yml", "root-lsm", "", 0, 0, 0, NULL, false },
 	/* files */
 	{ "files.yml", "root", "", 0, 0, 0, NULL, false },
 	{ "files.yml", "root", "", 0, 0, 0, NULL, true },
