@@ -116,9 +116,9 @@ exits 125 "a log that is not there"
 contains "$err" "is not kept any more" "is said"
 
 # ---- logs of ended sandboxes are kept up to a number
-pyi spawn older -c "$LOOP"
-wait_for 10 log_has older ready
-touch -d '3 hours ago' state/log/older.log
+pyi spawn keeper -c "$LOOP"
+wait_for 10 log_has keeper ready
+touch -d '3 hours ago' state/log/keeper.log
 i=0
 while [ $i -lt 1400 ]; do
 	: >"state/log/old$i.log"
@@ -130,8 +130,8 @@ touch state/log/old7.log.1 state/log/old7.events state/log/old7.events.1
 pyi spawn live -c "$LOOP"
 is "$(find state/log -name '*.log' | wc -l)" 1025 "of many old logs the newest 1024 stay"
 ok "the live one's among them" test -e state/log/live.log
-ok "and that of one that lives and has said nothing for long" test -e state/log/older.log
-pyi stop older
+ok "and that of one that lives and has said nothing for long" test -e state/log/keeper.log
+pyi stop keeper
 is "$(find state/log -name 'old7.*')" "" "with the oldest one goes all that belongs to it"
 pyi stop live
 done_testing
