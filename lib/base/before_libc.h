@@ -55,8 +55,9 @@ PYI_BARE bool pyi_bare_has_prefix(const char *s, const char *prefix)
 }
 
 /*
- * An ELF entry of this name, in a section of its own: call look(stack) with what the kernel has put on the stack, and go on at `next` as if
- * nothing had been: with the stack, and with rdx (System V ABI, process initialization), as the kernel left them.
+ * An ELF entry of this name, in a section of its own: call look(stack) with what the kernel has put on the stack, and
+ * go on at `next` as if nothing had been: with the stack, and with rdx (System V ABI, process initialization), as the
+ * kernel left them.
  */
 #define PYI_BARE_ENTRY(name, look, next)                 \
 	__asm__(".pushsection .pyi_entry,\"ax\"\n"       \

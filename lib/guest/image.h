@@ -83,9 +83,9 @@ int pyi_image_build(int fd, const char *const *preload, size_t n_preload, struct
 
 /*
  * Read the image in `fd`, which has been synced, into memory anew: the pages of a file that is written are taken from
- * what memory lies together already, which after some days is little. Who maps it and asks for huge pages has the kernel
- * move things together, and each start then maps it with fewer page faults. Where the file system has no large folios
- * nothing is lost but the time, nor by any failure.
+ * what memory lies together already, which after some days is little. Who maps it and asks for huge pages has the
+ * kernel move things together, and each start then maps it with fewer page faults. Where the file system has no large
+ * folios nothing is lost but the time, nor by any failure.
  */
 void pyi_image_read_anew(int fd);
 

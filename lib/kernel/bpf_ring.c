@@ -3,10 +3,10 @@
  * A sandbox's ring of events; see bpf.h.
  *
  * The map of rings is a map of maps: a system call that changes it returns only after a grace period, though the change
- * is in force some microseconds after it began. So the ring is put there by a thread that does nothing else. It is taken
- * away by a process, because that is done at the end, and ours is not over before its threads are: what is waited for
- * is that the ring is out of the map. A ring that could not be put in place is one that nothing comes out of; one whose
- * process was killed is left to who clears away what is of control groups that are gone.
+ * is in force some microseconds after it began. So the ring is put there by a thread that does nothing else. It is
+ * taken away by a process, because that is done at the end, and ours is not over before its threads are: what is waited
+ * for is that the ring is out of the map. A ring that could not be put in place is one that nothing comes out of; one
+ * whose process was killed is left to who clears away what is of control groups that are gone.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

@@ -14,8 +14,9 @@
  *	guest		pid 2: locks itself down, waits for the gate and executes the command; or executes our own
  *			binary through an inherited fd (Python), which takes its image and then waits for the gate:
  *			nothing of the user's is looked at before it is open. Everything of the lock-down that must
- *			outlive that exec is done before it; what exec resets (dumpable, MDWE) or would forbid it (seccomp for Python without
- *			exec rules) the guest does itself before the first line of user code.
+ *			outlive that exec is done before it; what exec resets (dumpable, MDWE) or would forbid it
+ *			(seccomp for Python without exec rules) the guest does itself before the first line of user
+ *			code.
  *
  * init leads a session of its own, the guest a process group in it: so the guest can be stopped by SIGTSTP (an orphaned
  * group could not) and can get no controlling terminal.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a policy grants beyond a ceiling, the `ceiling` of a policy: fs, net and limits as far as they were given. Of each
- * rule that is too much there is an example, and what to do.
+ * What a policy grants beyond a ceiling, the `ceiling` of a policy: fs, net and limits as far as they were given. Of
+ * each rule that is too much there is an example, and what to do.
  *
  * Files are compared as automata and addresses cell by cell, for each access: what the new policy's rules allow less
  * what they deny has to lie in what the ceiling's allow less what they deny. By what is written: symbolic links and

@@ -60,8 +60,8 @@ void pyi_logfile_trim(const char *dir, bool (*is_live)(const char *name, void *a
 int pyi_logfile_show(const char *dir, const char *name, int out_fd, int end_fd, struct pyi_err *err);
 
 /*
- * The same of NAME and this suffix (at most 8 bytes), to a function that returns 0 or -errno. Following ends as well when
- * nobody can read any more what is written to `out_fd`: put() may have nothing to say for long.
+ * The same of NAME and this suffix (at most 8 bytes), to a function that returns 0 or -errno. Following ends as well
+ * when nobody can read any more what is written to `out_fd`: put() may have nothing to say for long.
  */
 struct pyi_logfile_sink {
 	int (*put)(void *arg, const char *data, size_t len);

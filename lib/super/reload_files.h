@@ -27,8 +27,8 @@ struct pyi_reload_files {
 	struct pyi_plan *from;	  /* the old policy's tree */
 	struct pyi_grants either; /* shallow: what one of them grants */
 	struct pyi_plan *both;	  /* its tree, while the LSM programs decide; NULL without them */
-	const struct pyi_policy *start; /* the policy of the start, borrowed; */
-	struct pyi_plan *ceiling; /* and what it was made for */
+	const struct pyi_policy *start; /* of the start, borrowed */
+	struct pyi_plan *ceiling;	/* and what it was made for */
 	struct pyi_grants ceiling_grants;
 	const char **kept; /* places that Landlock's domain knows; borrowed from the ceiling */
 	size_t n_kept;

@@ -12,7 +12,7 @@ mount -t bpf -o mode=1777 bpf /sys/fs/bpf || skip_all "no BPF file system can be
 at_exit "umount -l /sys/fs/bpf"
 words="'$top' is not root's alone: remove it"
 
-net() { pyi run "$@" --allow-net 192.0.2.1:9 -c 'print("ran")'; }
+net() { pyi run --allow-net 192.0.2.1:9 -c 'print("ran")'; }
 refused() { # HOW
 	net
 	exits 125 "$1: network rules are refused"

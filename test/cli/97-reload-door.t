@@ -14,9 +14,9 @@ D=$T/srv
 mkdir -p "$D/a" "$D/b"
 echo a >"$D/a/f"
 echo b >"$D/b/f"
-policy() { # FILE RULE...
+policy() { # FILE RULE
 	printf 'version: 1\nextends: defaults\nlimits: {wall_time: 10m}\nceiling: {fs: [{read: %s}]}\nfs:\n' "$D" >"$1.yml"
-	for rule in "$2"; do echo "  - $rule" >>"$1.yml"; done
+	echo "  - $2" >>"$1.yml"
 }
 policy a "read: $D/a"
 policy b "read: $D/b"
@@ -53,7 +53,7 @@ def ask(token):
 print(*sum(map(ask, tokens), []))
 PY
 ask() { python3 ask.py "$@"; }
-open_fds() { ls "/proc/$(supervisor "${p}a")/fd" | wc -l; }
+open_fds() { find "/proc/$(supervisor "${p}a")/fd" -type l | wc -l; }
 
 # ---- a door is there for those who may be reloaded
 pyi spawn "${p}n" probe.py "$D"
