@@ -110,6 +110,10 @@ struct cgroup {
 	struct cgroup *ancestors[];
 };
 
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
+};
+
 struct css_set {
 	struct cgroup *dfl_cgrp;
 };
@@ -197,5 +201,8 @@ struct sockaddr_in6 {
 /* A kfunc, since 6.12: the path as the calling process sees it; its length with the end, or -errno. */
 extern int bpf_path_d_path(struct path *path, char *buf, __u64 size)
 	__attribute__((section(".ksyms")));
+
+/* A kfunc that costs nothing: from here on the verifier takes the object for one of that type. Never written to. */
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __attribute__((section(".ksyms")));
 
 #endif

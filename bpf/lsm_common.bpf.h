@@ -12,7 +12,13 @@
 #define EPERM 1
 #define EXDEV 18
 
-/* The cgroup that all sandboxes are below; filled when the programs are loaded. */
+/*
+ * The cgroup that all sandboxes are below, and how far it is from the root of the hierarchy; put in when the programs
+ * are loaded. Level 0: it cannot be told (in a cgroup namespace), and a helper is asked about the map.
+ */
+const volatile __u64 parent_id;
+const volatile int parent_level;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_CGROUP_ARRAY);
 	__uint(max_entries, 1);
@@ -37,15 +43,36 @@ static __always_inline int deny_crossing(void)
 	return ret;
 }
 
+/*
+ * Is the caller below it? All that others pay for a program of ours besides the call, so: no helper, no map. Most are
+ * told by their own depth. For the rest, what their ancestor at that depth is. The verifier lets nobody read from an
+ * array of pointers that has no end; but the place of one is that of a struct which begins with such a pointer.
+ */
+static __always_inline int is_ours(void)
+{
+	struct cgroup *group = bpf_get_current_task_btf()->cgroups->dfl_cgrp;
+	const struct sock_cgroup_data *place;
+
+	if (!parent_level)
+		return bpf_current_task_under_cgroup(&parent, 0) == 1;
+	if (group->level < parent_level)
+		return 0;
+	place = bpf_rdonly_cast((char *)group + bpf_core_field_offset(struct cgroup, ancestors) +
+					sizeof(void *) * parent_level -
+					bpf_core_field_offset(struct sock_cgroup_data, cgroup),
+				bpf_core_type_id_kernel(struct sock_cgroup_data));
+	return place->cgroup->kn->id == parent_id;
+}
+
 enum entry { PASS, JUDGE, REFUSE };
 
 /*
  * PASS: not a sandbox's, or one whose tree is still being made. REFUSE: in our part of the tree, without a policy. What
- * is not ours pays for one look.
+ * is not ours is told first.
  */
 static __always_inline enum entry enter(struct subject *who)
 {
-	if (bpf_current_task_under_cgroup(&parent, 0) != 1)
+	if (!is_ours())
 		return PASS;
 	if (!find_subject(who))
 		return REFUSE;

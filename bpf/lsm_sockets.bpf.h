@@ -132,6 +132,8 @@ int BPF_PROG(on_socket_connect, struct socket *sock, struct sockaddr *address)
 {
 	__u16 family = AF_INET;
 
+	if (!is_ours())
+		return 0;
 	bpf_probe_read_kernel(&family, sizeof(family), address);
 	/* Taking a connection back. */
 	if (family == AF_UNSPEC)

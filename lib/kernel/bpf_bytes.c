@@ -114,8 +114,11 @@ int pyi_bpf_bytes_attach(struct pyi_bpf_maps *maps, int parent_fd, uint64_t pare
 	old = libbpf_set_print(silent);
 	skel = bytes__open_opts(&opts);
 	ret = skel ? share(skel, maps) : -errno;
-	if (ret == 0)
+	if (ret == 0) {
+		skel->rodata->parent_id = parent_cgroup;
+		skel->rodata->parent_level = pyi_bpf_level(parent_fd);
 		ret = PYI_FAULT(526, EPERM) ? -errno : bytes__load(skel);
+	}
 	if (ret < 0)
 		ret = pyi_err_sys(err, -ret, "contracts: bytes of files cannot be counted here%s%.120s",
 				  log[0] ? ": " : "", log[0] ? pyi_bpf_last_line(log) : "");

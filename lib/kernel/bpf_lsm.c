@@ -7,18 +7,25 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/fault.h"
 #include "base/util.h"
 #include "kernel/bpf_pins.h"
+#include "kernel/sys.h"
 #include "lsm.skel.h"
 
-enum { LOG_BYTES = 1 << 20 };
+enum {
+	LOG_BYTES = 1 << 20,
+	ROOT_ID = 1, /* of the first cgroup of a hierarchy, which is made before all others */
+	LEVELS_MAX = 4096,
+};
 
 static int silent(enum libbpf_print_level level, const char *format, va_list args)
 {
@@ -44,6 +51,41 @@ static int share(struct lsm *skel, const struct pyi_bpf_maps *shared)
 	if (ret == 0)
 		ret = bpf_map__reuse_fd(skel->maps.contract_state, shared->contract_state);
 	return ret;
+}
+
+/*
+ * No step may cross a mount, which could lead elsewhere: the programs take what is not where they are told for somebody
+ * else's.
+ */
+int pyi_bpf_level(int cgroup_fd)
+{
+	_cleanup_fd int fd = openat(cgroup_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	for (int level = 0; level < LEVELS_MAX; level++) {
+		int next;
+
+		if (fd < 0 || fstat(fd, &st) < 0)
+			return 0;
+		if (st.st_ino == ROOT_ID)
+			return level;
+		next = pyi_sys_openat2(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC, RESOLVE_NO_XDEV);
+		pyi_close_fd(&fd);
+		fd = next;
+	}
+	return 0;
+}
+
+/* Which cgroup the programs judge: constants, which they can have only before they are loaded. */
+static int name_parent(struct lsm *skel, int parent_fd)
+{
+	struct stat st;
+
+	if (fstat(parent_fd, &st) < 0)
+		return -errno;
+	skel->rodata->parent_id = st.st_ino;
+	skel->rodata->parent_level = pyi_bpf_level(parent_fd);
+	return 0;
 }
 
 static int pin_maps(struct lsm *skel, const char *dir, struct pyi_err *err)
@@ -106,6 +148,8 @@ int pyi_bpf_lsm_load(const char *dir, int parent_fd, const struct pyi_bpf_maps *
 	old = libbpf_set_print(silent);
 	skel = lsm__open_opts(&opts);
 	ret = skel ? share(skel, shared) : -errno;
+	if (ret == 0)
+		ret = name_parent(skel, parent_fd);
 	if (ret == 0)
 		ret = PYI_FAULT(521, EPERM) ? -errno : lsm__load(skel);
 	if (ret < 0)

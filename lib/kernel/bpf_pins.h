@@ -183,6 +183,9 @@ unsigned int pyi_bpf_bytes_count(const struct pyi_bpf_maps *maps, int v2_fd);
 /* Are they, or some of them? Without the lock: for who only wants to know whether to take it. */
 bool pyi_bpf_bytes_are_attached(const struct pyi_bpf_maps *maps);
 
+/* How far below the root of its hierarchy is this cgroup? 0: the root cannot be seen from here. bpf_lsm.c. */
+int pyi_bpf_level(int cgroup_fd);
+
 struct pyi_dfa;
 
 /*

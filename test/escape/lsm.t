@@ -78,6 +78,28 @@ contains "$denials" "$T/p/in" "what no rule allows is in the record"
 run "$PYISOLATE" run --dry-run --mode hardened --policy p.yml -c pass
 like "$out" '^paths +automaton of [0-9]+ states' "a dry run tells the automaton's size"
 
+# --- in a cgroup namespace that hides how deep its groups are: the programs find their own by another way
+group=/sys/fs/cgroup/lsm-$$
+cat >apart <<'END'
+#!/bin/sh
+echo $$ >"$1/cgroup.procs" || exit 9
+shift
+exec unshare --cgroup --mount --propagation private \
+	sh -c 'mount -t cgroup2 none /sys/fs/cgroup && mount -t bpf none /sys/fs/bpf && mkdir /sys/fs/cgroup/own &&
+		echo $$ >/sys/fs/cgroup/own/cgroup.procs && exec "$@"' sh "$@"
+END
+mkdir "$group"
+at_exit "find $group -depth -type d -exec rmdir {} +"
+run sh apart "$group" "$PYISOLATE" run --mode hardened --policy p.yml --result r.json -c '
+import sys
+for name in "file", "old.key":
+	try: print(name, open(sys.argv[1] + "/w/" + name).read().strip())
+	except OSError: print(name, "refused")' "$T"
+exits 0 "in a cgroup namespace of its own"
+is "$(member r.json layers.bpf-lsm.state)" on "the layer is on"
+is "$out" "file text
+old.key refused" "and judges"
+
 # In mode dev what is to be warned about is let through, and each use is in the record.
 printf 'version: 1\nfs:\n  - warn: %s\n' "$T/data" >warn.yml
 pyi run --mode dev --policy warn.yml --result r.json -c "print(open('$T/data/file').read().strip())"

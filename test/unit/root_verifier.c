@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the verifier says of every program: it is loaded here, with statistics, and may take no more instructions and
+ * What the verifier says of every program, and what the kernel made of it, as `bpftool prog` shows it: it is loaded here, with statistics, and may take no more instructions and
  * states than test/vm/verifier.budget gives it (a line each: name, instructions processed, states). A program without
  * a budget is a failure, and so is a budget that is twice what is used: it would hide the next growth. The LSM programs
  * are skipped where the kernel takes none. PYI_VERIFIER_OUT=FILE writes what was seen, as a new budget.
@@ -72,11 +72,15 @@ static int find_budget(const char *program, unsigned long *ret_insns, unsigned l
 static int check_program(const char *set, const struct bpf_program *prog, const char *log)
 {
 	unsigned long insns, states, max_insns, max_states;
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
 	char name[64];
 
 	snprintf(name, sizeof(name), "%s/%s", set, bpf_program__name(prog));
 	read_log(log, &insns, &states);
-	print_message("%-32s %7lu instructions %5lu states\n", name, insns, states);
+	assert_int_equal(bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info, &len), 0);
+	print_message("%-32s %7lu instructions %5lu states; %5u bytes translated, %5u of machine code, %u maps\n",
+		      name, insns, states, info.xlated_prog_len, info.jited_prog_len, info.nr_map_ids);
 	if (output)
 		fprintf(output, "%s %lu %lu\n", name, insns + insns / 4 + 20, states + states / 4 + 5);
 	if (!insns) {
@@ -220,6 +224,9 @@ static void lsm_programs(void **state)
 		skip();
 	libbpf_set_print(silent);
 	skel = lsm__open();
+	/* As on a host: with the level unknown a look of a few instructions would be a helper's. */
+	if (skel)
+		skel->rodata->parent_level = 1;
 	check_optional("lsm", skel ? skel->obj : NULL);
 	lsm__destroy(skel);
 }
@@ -232,6 +239,8 @@ static void bytes_programs(void **state)
 		skip();
 	libbpf_set_print(silent);
 	skel = bytes__open();
+	if (skel)
+		skel->rodata->parent_level = 1;
 	check_optional("bytes", skel ? skel->obj : NULL);
 	bytes__destroy(skel);
 }
