@@ -47,7 +47,8 @@ struct pyi_tree_change {
 	size_t n_kept;
 	bool keeps_paths; /* no directory is detached, all are put aside: the LSM programs ask for the path of what is
 			     held open, and of a detached mount the kernel tells one that begins in it */
-	bool check_only; /* is it possible? Nothing is changed */
+	bool check_only;   /* is it possible? Nothing is changed */
+	bool *has_touched; /* set before anything is, and else left alone; NULL: nobody asks */
 };
 
 /*

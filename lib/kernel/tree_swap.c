@@ -422,6 +422,8 @@ int pyi_tree_swap_run(struct pyi_tree_swap *swap, struct pyi_err *err)
 		return pyi_err_sys(err, errno, "cannot enter the sandbox's mount namespace");
 	umask(0);
 	ret = pyi_tree_places_begin(&places, err);
+	if (ret == 0 && change->has_touched)
+		*change->has_touched = true;
 	if (ret == 0)
 		ret = change_links(&places, change->to, change->from, true, err);
 	for (size_t i = 0; i < swap->units->n && ret == 0; i++) {

@@ -101,7 +101,7 @@ static int review_plan(struct pyi_reload_job *job, const struct pyi_reload_reque
 	if (ret == 0)
 		ret = pyi_reload_files_review(files, job->plan, err);
 	if (ret == 0 && request->dry_run)
-		return pyi_reload_files_change(files, files->from, job->plan, true, err);
+		return pyi_reload_files_check(files, files->from, job->plan, err);
 	return ret ? ret : pyi_reload_commit(job, err);
 }
 

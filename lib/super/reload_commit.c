@@ -256,6 +256,7 @@ static int put_in_force(struct pyi_reload_job *job, struct pyi_bpf *bpf,
 	const struct pyi_abi_reload *note = &sandbox->reload;
 	const struct pyi_reload_files *files = job->files;
 	struct pyi_err unused = { 0 };
+	bool has_touched = false;
 	int ret;
 
 	ret = PYI_FAULT(981, EIO) ? pyi_err_sys(err, errno, "cannot change the limits")
@@ -264,7 +265,7 @@ static int put_in_force(struct pyi_reload_job *job, struct pyi_bpf *bpf,
 		return ret;
 	/* Where programs decide about files, all that either policy needs is there while they change over. */
 	ret = pyi_reload_files_change(files, files->from, files->both ? files->both : job->plan,
-				      false, err);
+				      &has_touched, err);
 	if (ret == 0 && bpf) {
 		ret = PYI_FAULT(982, EIO)
 			      ? pyi_err_sys(err, errno, "cannot stage the rules")
@@ -279,7 +280,8 @@ static int put_in_force(struct pyi_reload_job *job, struct pyi_bpf *bpf,
 	}
 	if (ret < 0) {
 		(void)change_limits(sandbox, &note->limits, &sandbox->limits, &unused);
-		job->is_unsettled = settle_files(job->name, sandbox, files->way, note->policy_digest,
+		job->is_unsettled = has_touched &&
+				    settle_files(job->name, sandbox, files->way, note->policy_digest,
 						 sandbox->policy_digest, &unused) < 0;
 	}
 	return ret;
@@ -327,7 +329,7 @@ static int commit_locked(struct pyi_reload_job *job, struct pyi_bpf *bpf, int su
 	}
 	/* It is in force; what is left to do takes away what no policy grants any more. */
 	if (job->files->both) {
-		ret = pyi_reload_files_change(job->files, job->files->both, job->plan, false, err);
+		ret = pyi_reload_files_change(job->files, job->files->both, job->plan, NULL, err);
 		if (ret < 0)
 			return ret;
 	}

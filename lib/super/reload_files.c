@@ -306,8 +306,9 @@ int pyi_reload_files_review(const struct pyi_reload_files *files, const struct p
 	return 0;
 }
 
-int pyi_reload_files_change(const struct pyi_reload_files *files, const struct pyi_plan *from,
-			    const struct pyi_plan *to, bool check_only, struct pyi_err *err)
+static int change_tree(const struct pyi_reload_files *files, const struct pyi_plan *from,
+		       const struct pyi_plan *to, bool check_only, bool *has_touched,
+		       struct pyi_err *err)
 {
 	struct pyi_tree_change change = {
 		.init_pid = files->sandbox->init_pid,
@@ -321,9 +322,22 @@ int pyi_reload_files_change(const struct pyi_reload_files *files, const struct p
 		.n_kept = files->n_kept,
 		.keeps_paths = files->sandbox->flags & PYI_SANDBOX_LSM,
 		.check_only = check_only,
+		.has_touched = has_touched,
 	};
 
 	return files->is_needed ? pyi_tree_change(&change, err) : 0;
+}
+
+int pyi_reload_files_check(const struct pyi_reload_files *files, const struct pyi_plan *from,
+			   const struct pyi_plan *to, struct pyi_err *err)
+{
+	return change_tree(files, from, to, true, NULL, err);
+}
+
+int pyi_reload_files_change(const struct pyi_reload_files *files, const struct pyi_plan *from,
+			    const struct pyi_plan *to, bool *has_touched, struct pyi_err *err)
+{
+	return change_tree(files, from, to, false, has_touched, err);
 }
 
 int pyi_reload_files_settle(const struct pyi_abi_sandbox *sandbox, const char *name,
@@ -342,7 +356,7 @@ int pyi_reload_files_settle(const struct pyi_abi_sandbox *sandbox, const char *n
 		ret = pyi_reload_files_plan(&files, to, NULL, &files.grants, &plan, err);
 	files.way = way;
 	if (ret == 0)
-		ret = pyi_reload_files_change(&files, files.from, plan, false, err);
+		ret = pyi_reload_files_change(&files, files.from, plan, NULL, err);
 	pyi_plan_free(plan);
 	pyi_reload_files_release(&files, true);
 	pyi_policy_free(start);

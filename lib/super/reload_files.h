@@ -52,9 +52,13 @@ void pyi_reload_files_release(struct pyi_reload_files *files, bool keep_made);
 int pyi_reload_files_review(const struct pyi_reload_files *files, const struct pyi_plan *plan,
 			    struct pyi_err *err);
 
-/* Change the tree (or see whether it could be) from one plan's to the other's. */
+/* Could the tree be changed from one plan's to the other's? */
+int pyi_reload_files_check(const struct pyi_reload_files *files, const struct pyi_plan *from,
+			   const struct pyi_plan *to, struct pyi_err *err);
+
+/* Change it. A failure with *has_touched as it was has changed nothing (NULL: not asked). */
 int pyi_reload_files_change(const struct pyi_reload_files *files, const struct pyi_plan *from,
-			    const struct pyi_plan *to, bool check_only, struct pyi_err *err);
+			    const struct pyi_plan *to, bool *has_touched, struct pyi_err *err);
 
 /* After a reload that was cut off: make the tree that of the policy `to`, whatever it is now. `way` may be NULL. */
 int pyi_reload_files_settle(const struct pyi_abi_sandbox *sandbox, const char *name,

@@ -70,9 +70,11 @@ refused() { # NAME POLICY TEXT WHAT
 init_of() { tr -d ' ' <"/proc/$(supervisor "$1")/task/$(supervisor "$1")/children"; }
 mounts_of() { cut -d ' ' -f 5 "/proc/$(init_of "$1")/mountinfo" | sort; }
 
+caches=/var/cache
+has root || caches=$XDG_CACHE_HOME
 wide="
 ceiling:
-  fs: [{write: $D}, {exec: /bin}, {exec: /usr}, {write: /var/cache}]
+  fs: [{write: $D}, {exec: /bin}, {exec: /usr}, {write: $caches}]
 "
 more=$wide
 policy a "read: $D/a" "deny: $D/a/deny"
@@ -133,8 +135,6 @@ refused "${p}a" out "out.yml: ceiling: it is another one than that of the start"
 policy out "write: $D/new" "read: /etc"
 refused "${p}a" out "is outside of the ceiling" "a file to be made and a mistake"
 nok "the file was not made" test -e "$D/new"
-caches=/var/cache
-has root || caches=$XDG_CACHE_HOME
 policy out "write: $caches"
 refused "${p}a" out "which other guests start from: add '- deny: " "writing where images are kept"
 policy out "write: /tmp"
