@@ -374,14 +374,13 @@ static void on_stop(struct loop *loop, uint64_t grace_ms)
 {
 	loop->watch->was_stopped = true;
 	loop->stop_kill_us = pyi_min_deadline(loop->stop_kill_us, pyi_now_us() + grace_ms * 1000);
-	/* A stopped guest would not notice. */
-	(void)pyi_sandbox_signal(loop->watch->sandbox, SIGCONT);
 	set_timer(loop);
 }
 
 static void on_signal(struct loop *loop)
 {
 	struct signalfd_siginfo info;
+	bool is_stop = false;
 
 	if (read(loop->watch->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
@@ -395,9 +394,14 @@ static void on_signal(struct loop *loop)
 		loop->stop_asked = true;
 	loop->watch->was_signalled = true;
 	if (info.ssi_signo == SIGTERM && info.ssi_code == SI_QUEUE &&
-	    info.ssi_ptr >> 32 == PYI_WATCH_STOP >> 32)
+	    info.ssi_ptr >> 32 == PYI_WATCH_STOP >> 32) {
 		on_stop(loop, info.ssi_ptr & UINT32_MAX);
+		is_stop = true;
+	}
 	(void)pyi_sandbox_signal(loop->watch->sandbox, (int)info.ssi_signo);
+	/* A stopped guest would not notice; after the signal, or it would run on until that comes. */
+	if (is_stop)
+		(void)pyi_sandbox_signal(loop->watch->sandbox, SIGCONT);
 }
 
 /* Take a chunk from the guest's output: 0, -EAGAIN when there is none now, -EPIPE when the guest has closed it. */
