@@ -40,6 +40,21 @@ def write(path, text):
     return path
 
 
+def reload_files(binary, env, directory):
+    """Reloads of the files of one sandbox, each in turn with /bin/true; the least of both."""
+    token = write(os.path.join(directory, "token"), "the token of this bench\n")
+    policies = [write(os.path.join(directory, name + ".yml"),
+                      "version: 1\nceiling: {fs: [{read: /usr}]}\nfs: [{read: /usr/%s}]\n" % name)
+                for name in ("lib", "share")]
+    subprocess.run([binary, "spawn", "files", "-p", policies[0], "--token-file", token, "-c", SLEEPER], env=env, check=True)
+    try:
+        took = [(timed([binary, "reload", "files", policies[(i + 1) % 2], "--token-file", token], env), timed(["/bin/true"], env))
+                for i in range(6 * RELOADS)]
+        return [min(t) for t in zip(*took)]
+    finally:
+        subprocess.run([binary, "stop", "-q", "files"], env=env, check=False)
+
+
 def reload_all(binary, env, directory):
     """One reload of one sandbox, and one of all that have a token, beside those that have none; network and limits change."""
     token = write(os.path.join(directory, "token"), "the token of this bench\n")
@@ -78,6 +93,7 @@ def measure(binary):
         got["run_beside_ms"] = timed([binary, "run", "-c", "pass"], env, 50)
         if os.geteuid() == 0:
             got["reload"] = reload_all(binary, env, directory)
+            got["reload_files"] = reload_files(binary, env, directory)
         subprocess.run([binary, "spawn", "over", "-c", "pass"], env=env, check=True)
         subprocess.run([binary, "wait", "over"], env=env, check=True)
         entries = os.path.join(directory, "sandboxes")
@@ -100,6 +116,8 @@ def rows(got):
          "%.1f x /bin/true" % (got["reload"]["one"] / got["true_ms"])),
         ("reload --all of %d, each" % RELOADED, "%.2f ms" % (got["reload"]["all"] / RELOADED),
          "%.2f x a reload of one" % (got["reload"]["all"] / RELOADED / got["reload"]["one"])),
+        ("reload of files, least", "%.1f ms" % got["reload_files"][0],
+         "%.1f x /bin/true, target 2" % (got["reload_files"][0] / got["reload_files"][1])),
     ] if "reload" in got else []
     return [
         ("spawn, each of %d" % many, "%.1f ms" % got["spawn_ms"], "%.2f x run -c pass" % (got["spawn_ms"] / got["run_ms"])),
