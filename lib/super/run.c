@@ -19,7 +19,7 @@
 #include "super/steps.h"
 #include "super/warned.h"
 
-enum { TIMINGS_MAX = 128 };
+enum { TIMINGS_MAX = 128, PROBES_AGAIN = 3 };
 
 static const struct pyi_watch fresh_watch = { .signal_fd = -1, .report_fd = -1, .out_fds = { -1, -1 } };
 
@@ -113,19 +113,23 @@ static int tell_started(struct pyi_run *run, struct pyi_err *err)
 	return ret;
 }
 
-/* The host is not, or no longer, as the plan has it: `doctor --unload` takes away programs and groups that are idle. */
+/*
+ * The host is not, or no longer, as the plan has it: `doctor --unload` takes away programs and groups that are idle, and
+ * who has another BPF file system may load programs for the same parent group at the same time (EBUSY).
+ */
 static bool may_have_changed(const struct pyi_run *run, int error)
 {
-	return run->facts_are_known || error == -ENOENT || error == -ENODEV;
+	return run->facts_are_known || error == -ENOENT || error == -ENODEV || error == -EBUSY;
 }
 
 /*
- * From the cgroup to the guest's end. There is a second start for what could not be done on a host that has changed
- * since it was probed, and for a guest that dies of its image before the user's code.
+ * From the cgroup to the guest's end. There is another start for what could not be done on a host that has changed since
+ * it was probed, and a second one for a guest that dies of its image before the user's code.
  */
 static int run_guest(struct pyi_run *run, struct pyi_err *err)
 {
-	bool is_probed_again = false, was_told = false;
+	int n_probed_again = 0;
+	bool was_told = false;
 	int exec_failed = 0;
 	int ret;
 
@@ -133,8 +137,8 @@ static int run_guest(struct pyi_run *run, struct pyi_err *err)
 		ret = pyi_step_groups(run, err);
 		if (!ret)
 			ret = pyi_step_start(run, &exec_failed, err);
-		if (ret && !exec_failed && !is_probed_again && may_have_changed(run, ret)) {
-			is_probed_again = true;
+		if (ret && !exec_failed && n_probed_again < PROBES_AGAIN && may_have_changed(run, ret)) {
+			n_probed_again++;
 			release_guest(run);
 			run->watch = fresh_watch;
 			if (pyi_step_plan_again(run))

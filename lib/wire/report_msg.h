@@ -67,6 +67,6 @@ struct pyi_report_msg {
 	char path[2048]; /* file name of an OSError, module of an ImportError, else its text */
 	char file[1024]; /* source file of the innermost frame of the user's code */
 };
-static_assert(sizeof(struct pyi_report_msg) <= 4096, "one pipe write");
+static_assert(sizeof(struct pyi_report_msg) == 3264, "report record; tests forge it");
 
 #endif

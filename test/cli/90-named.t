@@ -188,14 +188,14 @@ os.kill(os.getpid(), signal.SIGSTOP)'
 import os, stat, struct, time
 for fd in range(3, 1024):
     try:
-        if stat.S_ISFIFO(os.fstat(fd).st_mode): print("told", os.write(fd, struct.pack("=I3244x", 2)), flush=True)
+        if stat.S_ISFIFO(os.fstat(fd).st_mode): print("told", os.write(fd, struct.pack("=I3260x", 2)), flush=True)
     except OSError: pass
 time.sleep(0.5)
 os._exit(4)'
 	pyi wait "${p}y"
 	exits 4 "a guest that is ready twice"
 	pyi logs "${p}y"
-	is "$out" "told 3248" "it has said so"
+	is "$out" "told 3264" "it has said so"
 	pyi spawn "${p}z" -c "$LOOP"
 	kill -STOP "$(supervisor "${p}z")"
 	pyi stop "${p}z"

@@ -140,7 +140,7 @@ def is_pipe(fd):
     except OSError: return False
 pipe = next(fd for fd in range(3, 1024) if is_pipe(fd))
 def tell(kind, errnum=0, name=b"", path=b"", file=b""):
-    os.write(pipe, struct.pack("=IiII4Q128s2048s1024s", kind, errnum, 1, 0, 0, 0, 0, 0, name, path, file))
+    os.write(pipe, struct.pack("=IiII6Q128s2048s1024s", kind, errnum, 1, 0, *[0] * 6, name, path, file))
 tell(3, 13, b"N" * 128, b"/" + b"P" * 2047, b"F" * 1024)
 tell(1, 5, path=b"forged")
 tell(2, path=b"forged")
