@@ -114,8 +114,8 @@ static int tell_started(struct pyi_run *run, struct pyi_err *err)
 }
 
 /*
- * The host is not, or no longer, as the plan has it: `doctor --unload` takes away programs and groups that are idle, and
- * who has another BPF file system may load programs for the same parent group at the same time (EBUSY).
+ * The host is not, or no longer, as the plan has it: `doctor --unload` takes away programs and groups that are idle,
+ * and who has another BPF file system may load programs for the same parent group at the same time (EBUSY).
  */
 static bool may_have_changed(const struct pyi_run *run, int error)
 {
@@ -123,8 +123,8 @@ static bool may_have_changed(const struct pyi_run *run, int error)
 }
 
 /*
- * From the cgroup to the guest's end. There is another start for what could not be done on a host that has changed since
- * it was probed, and a second one for a guest that dies of its image before the user's code.
+ * From the cgroup to the guest's end. There is another start for what could not be done on a host that has changed
+ * since it was probed, and a second one for a guest that dies of its image before the user's code.
  */
 static int run_guest(struct pyi_run *run, struct pyi_err *err)
 {

@@ -2,9 +2,10 @@
 /*
  * The kernel may take the processor from an LSM program in the middle and give it to the next process, which runs the
  * same program: neither may see the other's path. Two processes on one processor, with long paths. Full preemption is
- * what makes that happen; the virtual machine is booted with it (see root_window.c).
+ * what makes that happen; only the virtual machine is asked for it.
  */
 #include "lsm_fixture.h"
+#include "preempt.h"
 
 enum { LONG_PATH = 700, RACE_SECONDS = 8 };
 
@@ -81,10 +82,22 @@ static void long_paths_on_one_processor(void **state)
 	munmap(shared, 4096);
 }
 
+static void its_kernel_preempts_everywhere(void **state)
+{
+	set_preemption("full");
+}
+
+static void and_then_as_before(void **state)
+{
+	set_preemption("voluntary");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(its_kernel_preempts_everywhere),
 		cmocka_unit_test(long_paths_on_one_processor),
+		cmocka_unit_test(and_then_as_before),
 	};
 
 	return cmocka_run_group_tests(tests, set_up_lsm, tear_down_lsm);

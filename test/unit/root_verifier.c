@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the verifier says of every program, and what the kernel made of it, as `bpftool prog` shows it: it is loaded here, with statistics, and may take no more instructions and
- * states than test/vm/verifier.budget gives it (a line each: name, instructions processed, states). A program without
- * a budget is a failure, and so is a budget that is twice what is used: it would hide the next growth. The LSM programs
+ * What the verifier says of every program, and what the kernel made of it, as `bpftool prog` shows it: it is loaded
+ * here, with statistics, and may take no more instructions and states than test/vm/verifier.budget gives it (a line
+ * each: name, instructions processed, states). A program without a budget is a failure, and so is a budget that is
+ * twice what is used: it would hide the next growth. The LSM programs
  * are skipped where the kernel takes none. PYI_VERIFIER_OUT=FILE writes what was seen, as a new budget.
  */
 #include <errno.h>

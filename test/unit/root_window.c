@@ -4,18 +4,18 @@
  * processor, ask again and again for files with long paths, programs and addresses, while another processor swaps
  * policies A, B and C under them. What all three allow is never refused, what none allows never had, and what only A or
  * only B allows comes and goes. Then the swaps are made by a process that is killed at any moment. Where the kernel
- * takes no LSM programs only the addresses are asked for; in the virtual machine everything is, and there the kernel
+ * takes no LSM programs only the addresses are asked for; in the virtual machine everything is, by a kernel that
  * preempts wherever it is.
  */
 #include "bpf_fixture.h"
 
 #include <bpf/bpf.h>
 #include <limits.h>
-#include <sys/mount.h>
 
 #include "base/util.h"
 #include "kernel/bpf_pins.h"
 #include "policy/dfa.h"
+#include "preempt.h"
 #include "pyi_abi.h"
 
 enum {
@@ -368,22 +368,12 @@ static void no_decision_that_neither_policy_gives(void **state)
 /* What the virtual machine was booted with took effect. */
 static void its_kernel_preempts_everywhere(void **state)
 {
-	char dir[] = "/tmp/pyi-debugfs.XXXXXX", path[64], text[64] = "";
-	int fd;
+	set_preemption("full");
+}
 
-	if (!getenv("PYI_VM") || geteuid() != 0)
-		skip();
-	assert_non_null(mkdtemp(dir));
-	assert_int_equal(mount("debugfs", dir, "debugfs", 0, NULL), 0);
-	snprintf(path, sizeof(path), "%s/sched/preempt", dir);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	assert_true(read(fd, text, sizeof(text) - 1) > 0);
-	close(fd);
-	assert_int_equal(umount(dir), 0);
-	rmdir(dir);
-	print_message("preemption: %s", text);
-	assert_non_null(strstr(text, "(full)"));
+static void and_then_as_before(void **state)
+{
+	set_preemption("voluntary");
 }
 
 int main(void)
@@ -391,6 +381,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(its_kernel_preempts_everywhere),
 		cmocka_unit_test(no_decision_that_neither_policy_gives),
+		cmocka_unit_test(and_then_as_before),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

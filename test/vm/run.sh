@@ -4,10 +4,9 @@
 # run.sh WORK TAPDIR [FILE.t...]: boot a virtual machine (QEMU, software emulation) and run the tests in it, as root
 # and as an ordinary user. WORK holds bin/pyisolate, bin/helper, bin/unit and src/test; the results come to TAPDIR.
 # PYI_VM_FULL=1 runs every family; without it an ordinary user's escape attempts are only the C program's. With FILEs
-# (below src/test) only those. The kernel is booted with PYI_VM_PREEMPT (full): programs that may be interrupted anywhere
-# are the harder case. PYI_VM_ICOUNT=1: its clock is the number of instructions, a nanosecond each, and what is measured
-# depends on nothing else. PYI_VM_TIMEOUT=2700 seconds bounds it; a panic, a hang or a missing end is a failed test that
-# shows the console's tail.
+# (below src/test) only those. PYI_VM_PREEMPT=full says how the kernel preempts. PYI_VM_ICOUNT=1: its clock is the number
+# of instructions, a nanosecond each, and what is measured depends on nothing else. PYI_VM_TIMEOUT=2700 seconds bounds it;
+# a panic, a hang or a missing end is a failed test that shows the console's tail.
 #
 # Everything is in the initramfs: a small Debian (vendor/vm.sh), the binary and its helpers, the scripts.
 set -u
@@ -79,7 +78,7 @@ timeout -k 5 "$limit" "$vm/qemu" $clock -cpu max -smp 2 -m 2560 \
 	-object memory-backend-ram,id=m0,size=1280M -object memory-backend-ram,id=m1,size=1280M \
 	-numa node,nodeid=0,cpus=0,memdev=m0 -numa node,nodeid=1,cpus=1,memdev=m1 \
 	-kernel "$vm/vmlinuz" -initrd "$work/vm/initrd" \
-	-append "console=ttyS0 quiet preempt=${PYI_VM_PREEMPT:-full} panic=-1 oops=panic lsm=landlock,lockdown,yama,apparmor,bpf systemd.unified_cgroup_hierarchy=1" \
+	-append "console=ttyS0 quiet${PYI_VM_PREEMPT:+ preempt=$PYI_VM_PREEMPT} panic=-1 oops=panic lsm=landlock,lockdown,yama,apparmor,bpf systemd.unified_cgroup_hierarchy=1" \
 	-display none -no-reboot -nodefaults -serial "file:$work/vm/console" -serial "file:$work/vm/tap" </dev/null \
 	>"$work/vm/qemu.log" 2>&1 &
 qemu=$!
